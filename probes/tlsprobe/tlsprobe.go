@@ -1,0 +1,114 @@
+// Package tlsprobe shakes hands with whatever speaks TLS, and reports what the
+// peer showed of itself, also where the handshake fails.
+//
+// Nothing is verified and everything is accepted: TLS 1.0 to 1.3, every cipher
+// suite that crypto/tls knows. The aim is to see, not to be safe; the tunnel
+// must carry no secret. What the peer sent reaches a caller only as printable
+// ASCII of bounded length.
+//
+// A handshake reads at most 64 KiB for one message and 256 KiB for the
+// certificates (crypto/tls's own limits), keeps [MaxName] bytes of a name and
+// [probes.MaxSANs] alternative names, and ends when its context does.
+package tlsprobe
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+
+	"sonde/probes"
+)
+
+// Config says what one handshake offers.
+type Config struct {
+	Name       string   // sent as SNI unless empty or an address
+	ALPN       []string // offered protocols; none when empty
+	MaxVersion uint16   // a tls.VersionTLSxx; 0 offers TLS 1.3
+}
+
+// A HandshakeError says how far a failed handshake came.
+type HandshakeError struct {
+	// SpokeTLS is set when the peer's first bytes were a TLS record: it
+	// speaks TLS, though not with us.
+	SpokeTLS bool
+	// Silent is set when the peer sent no byte at all.
+	Silent bool
+	Err    error
+}
+
+// Error implements error.
+func (e *HandshakeError) Error() string { return fmt.Sprintf("TLS handshake: %v", e.Err) }
+
+// Unwrap gives crypto/tls's own error.
+func (e *HandshakeError) Unwrap() error { return e.Err }
+
+// curves leaves out the post-quantum hybrids: their key share makes a hello
+// of two segments, at which some old servers hang up, and what is read here
+// needs no secrecy.
+var curves = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521}
+
+// Handshake makes conn the inside of a TLS tunnel.
+//
+// The facts are filled as far as the peer let us see, also beside an error,
+// which is a *HandshakeError. After an error conn is closed or useless; the
+// caller closes it in either case.
+//
+// With TLS 1.3 a server may refuse us only after the handshake is done, for
+// instance because it demands a certificate: the first read from the tunnel
+// then fails, and [Alert] gives the reason.
+func Handshake(ctx context.Context, conn net.Conn, cfg Config) (*tls.Conn, probes.TLSFacts, error) {
+	facts := probes.TLSFacts{Name: sentName(cfg.Name)}
+	seen := &witness{Conn: conn}
+	tunnel := tls.Client(seen, clientConfig(cfg, &facts))
+	if err := tunnel.HandshakeContext(ctx); err != nil {
+		facts.Alert = cause(err)
+		return nil, facts, &HandshakeError{
+			SpokeTLS: seen.spokeTLS(),
+			Silent:   seen.n == 0,
+			Err:      err,
+		}
+	}
+	setSession(&facts, tunnel.ConnectionState())
+	return tunnel, facts, nil
+}
+
+// clientConfig stores in facts what the callbacks see: they run in the middle
+// of the handshake, before the steps at which it may still fail.
+func clientConfig(cfg Config, facts *probes.TLSFacts) *tls.Config {
+	return &tls.Config{
+		ServerName:         cfg.Name, // crypto/tls sends no SNI for an address
+		NextProtos:         cfg.ALPN,
+		MinVersion:         tls.VersionTLS10,
+		MaxVersion:         cfg.MaxVersion,
+		CipherSuites:       everySuite(),
+		CurvePreferences:   curves,
+		InsecureSkipVerify: true,
+		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
+			facts.Certificate = Certificate(raw[0])
+			return nil
+		},
+		VerifyConnection: func(cs tls.ConnectionState) error {
+			setSession(facts, cs)
+			return nil
+		},
+	}
+}
+
+func setSession(facts *probes.TLSFacts, cs tls.ConnectionState) {
+	facts.Version = tls.VersionName(cs.Version)
+	facts.Cipher = tls.CipherSuiteName(cs.CipherSuite)
+	facts.ALPN = printable(cs.NegotiatedProtocol, MaxName)
+}
+
+func everySuite() []uint16 {
+	var ids []uint16
+	for _, s := range tls.CipherSuites() {
+		ids = append(ids, s.ID)
+	}
+	for _, s := range tls.InsecureCipherSuites() {
+		ids = append(ids, s.ID)
+	}
+	return ids
+}
