@@ -1,0 +1,106 @@
+package inventory
+
+import (
+	"time"
+
+	"sonde/daemon/internal/event"
+	"sonde/probes"
+)
+
+// Status is where an endpoint stands.
+type Status string
+
+// The statuses of an endpoint.
+const (
+	Unknown   Status = ""          // nothing there: not kept
+	Candidate Status = "candidate" // seen, not yet told
+	Present   Status = "present"   // told, and there as far as we know
+	Gone      Status = "gone"      // told to be gone
+)
+
+// An Endpoint is all that is known of one port of one address.
+type Endpoint struct {
+	Key    event.Key
+	Watch  string
+	Status Status
+
+	// Current is what is believed: the identity seen last, with everything
+	// that earlier visits added to it.
+	Current probes.Observation
+
+	// Others are the further identities of a pool, last seen first.
+	Others []probes.Observation
+
+	FirstSeen    time.Time // when it was there for the first time
+	LastSeen     time.Time // when it was there for the last time
+	LastVisited  time.Time // when it was asked for the last time
+	LastVerified time.Time // when its identity was last confirmed
+	AbsentAt     time.Time // Candidate: when a pass had found nothing there
+
+	Pending    *Pending // what is being confirmed about it, or nil
+	Closed     Streak   // refused visits since it was last there
+	Silent     Streak   // unanswered visits since it was last there
+	Unverified bool     // told to be unverified, and not confirmed since
+	Retired    bool     // its watch was removed
+
+	Known        map[string][]string // values seen of each attribute, newest first
+	Asked        []string            // probes asked so far, sorted
+	Alternations int                 // confirmations that the old identity ended
+
+	Next Next // when it should be asked again
+}
+
+// Remembered is the probe and the tunnel that gave the identity, to be tried
+// first at the next visit. The probe is "" when none is remembered.
+func (e *Endpoint) Remembered() (probe string, tunnel probes.Tunnel) {
+	return e.Current.Probe, e.Current.Tunnel
+}
+
+// Pending is something seen that is not yet believed.
+type Pending struct {
+	Action    event.Action       // what will be told
+	Cause     event.Cause        // and why
+	Candidate probes.Observation // what the agreeing visits said together
+	Agreeing  Streak
+	Tries     int // visits since the first, of any outcome
+}
+
+// A Streak is a row of visits that say the same.
+type Streak struct {
+	Count       int
+	First, Last time.Time
+}
+
+// Next says when to ask an endpoint again. A zero At leaves it to routine.
+type Next struct {
+	At  time.Time
+	Why Why
+}
+
+// Why is the reason for a visit out of turn.
+type Why string
+
+// The reasons.
+const (
+	Routine        Why = ""
+	ConfirmNew     Why = "confirm new"
+	ConfirmChanged Why = "confirm changed"
+	ConfirmGone    Why = "confirm gone"
+)
+
+// A Visit is one conversation with one endpoint, as its outcome is told to
+// the inventory.
+type Visit struct {
+	Key         event.Key
+	Watch       string
+	Method      string // how it was found or asked: "connect", "udp:<hash of the payloads>"
+	Observation probes.Observation
+	At          time.Time // of the last packet that counts
+	Found       bool      // a sweep came upon it; else it was due
+
+	// The rest is filled in by the store from what it knows.
+
+	HostAlive time.Time   // the host's last sign of life, this visit's included
+	AbsentAt  time.Time   // when a pass that covers this endpoint found nothing; zero: never
+	Cause     event.Cause // of a baseline: config when empty
+}
