@@ -1,0 +1,64 @@
+# Sonde. `make help` lists the targets. Only Go and make are needed for build,
+# run and test; race wants gcc, integration and demo want root and the Debian
+# packages that .ci/run installs.
+
+GO      ?= go
+BIN     := bin/sonde
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+TOOL    := $(GO) tool -modfile=.tools/go.mod
+FUZZTIME ?= 3s
+
+export CGO_ENABLED = 0
+
+.DEFAULT_GOAL := build
+.PHONY: help build run demo test race lint fuzz bench integration crash cross check clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/sonde, static, for this machine
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./daemon
+
+run: build ## run the daemon on its built-in default: loopback only
+	$(BIN) run
+
+demo: build ## start, change and stop real servers on loopback and show the events
+	daemon/demo/demo.sh
+
+test: ## unit tests: no root, no cgo, no network beyond loopback
+	$(GO) vet ./...
+	$(GO) test ./...
+
+race: ## unit tests under the race detector (needs gcc)
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+lint: ## golangci-lint with the pinned version
+	$(TOOL) golangci-lint run ./...
+
+fuzz: ## run each fuzz target for FUZZTIME
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "fuzz $$pkg $$f"; \
+	    $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; done
+
+bench: ## benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+integration: build ## tests with real servers, kernels and peers (root, packages of .ci/run)
+	$(GO) test -count=1 -tags integration -timeout 20m ./...
+
+crash: ## kill the daemon at each named point and check that no event is lost or doubled
+	$(GO) test -count=1 -tags faultpoints -run 'Crash' -v ./daemon/...
+
+cross: ## compile for every platform that the design names
+	GOOS=linux GOARCH=amd64 $(GO) build -o /dev/null ./daemon
+	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./daemon
+	GOOS=linux GOARCH=arm GOARM=7 $(GO) build -o /dev/null ./daemon
+	GOOS=linux GOARCH=riscv64 $(GO) build -o /dev/null ./daemon
+
+check: build test race lint fuzz crash integration demo ## everything that CI runs
+
+clean: ## remove what the build made
+	rm -rf bin

@@ -1,0 +1,250 @@
+package emit
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"sonde/daemon/internal/event"
+	"sonde/daemon/internal/fault"
+)
+
+// headerMin is the least length of the first line of a file, with its line
+// end: log shippers tell files apart by their first 1,024 bytes.
+const headerMin = 1100
+
+// JSONFileConfig says where the JSON lines go.
+type JSONFileConfig struct {
+	Path    string // ends in ".json"
+	MaxSize int64  // bytes after which the file is rotated, before a batch
+	Keep    int    // rotated files that are kept, the newest one plain
+	Sensor  event.Sensor
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// JSONFile appends events to a file, one line each, every sequence number
+// exactly once: what is on disk already after a crash is read from the file
+// itself and not written again. The file is never shortened; a torn last line
+// is ended and its event written again on a line of its own.
+type JSONFile struct {
+	cfg   JSONFileConfig
+	f     *os.File
+	size  int64
+	torn  bool  // the last byte is not a line end
+	epoch int64 // of the store
+	last  int64 // highest sequence number in the file, of this epoch
+}
+
+// NewJSONFile opens or creates the file, so that a path that cannot be written
+// is found out at start.
+func NewJSONFile(cfg JSONFileConfig) (*JSONFile, error) {
+	s := &JSONFile{cfg: cfg}
+	if err := s.open(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Name implements Sink.
+func (s *JSONFile) Name() string { return "json" }
+
+// Wants implements Sink: the JSON file has everything.
+func (s *JSONFile) Wants(*event.Event) bool { return true }
+
+// Close implements Sink.
+func (s *JSONFile) Close() error {
+	if s.f == nil {
+		return nil
+	}
+	err := s.f.Close()
+	s.f = nil
+	return err
+}
+
+// Resume implements Sink: the last whole line of this file, or of the newest
+// rotated one, tells what was written before a crash.
+func (s *JSONFile) Resume(epoch, cursor int64) (int64, error) {
+	s.epoch = epoch
+	last, err := lastSeq(s.cfg.Path, epoch)
+	if err != nil {
+		return 0, err
+	}
+	if last == 0 {
+		rotated, err := s.rotated()
+		if err != nil {
+			return 0, err
+		}
+		if len(rotated) > 0 {
+			if last, err = lastSeq(rotated[len(rotated)-1], epoch); err != nil {
+				return 0, err
+			}
+		}
+	}
+	s.last = max(last, cursor)
+	if s.torn {
+		if _, err := s.write([]byte{'\n'}); err != nil {
+			return 0, fmt.Errorf("end torn line of %s: %w", s.cfg.Path, err)
+		}
+	}
+	return s.last, s.tidy()
+}
+
+// Deliver implements Sink.
+func (s *JSONFile) Deliver(_ context.Context, records []Record) (int, error) {
+	if err := s.follow(); err != nil {
+		return 0, err
+	}
+	if s.size >= s.cfg.MaxSize {
+		if err := s.rotate(); err != nil {
+			return 0, err
+		}
+	}
+	var buf bytes.Buffer
+	ends := make([]int, 0, len(records)) // where each record's line ends in buf
+	if s.torn {
+		buf.WriteByte('\n')
+	}
+	for _, r := range records {
+		if r.Event.Seq > s.last {
+			buf.Write(r.JSON)
+			buf.WriteByte('\n')
+		}
+		ends = append(ends, buf.Len())
+	}
+	fault.Point("json.write.before")
+	n, err := s.write(buf.Bytes())
+	fault.Point("json.write.after")
+	whole := 0
+	for whole < len(ends) && ends[whole] <= n {
+		s.last = max(s.last, records[whole].Event.Seq)
+		whole++
+	}
+	if err != nil {
+		return whole, fmt.Errorf("write %s: %w", s.cfg.Path, err)
+	}
+	if err := s.f.Sync(); err != nil {
+		return 0, fmt.Errorf("sync %s: %w", s.cfg.Path, err)
+	}
+	fault.Point("json.sync.after")
+	return len(records), nil
+}
+
+// write appends p and keeps size and torn true, also after a short write.
+func (s *JSONFile) write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if fault.Armed("json.write.short") {
+		_, _ = s.f.Write(p[:len(p)/2])
+		fault.Point("json.write.short")
+	}
+	n, err := s.f.Write(p)
+	s.size += int64(n)
+	if n > 0 {
+		s.torn = p[n-1] != '\n'
+	}
+	return n, err
+}
+
+// open opens the file for appending, and begins a new one with a header.
+func (s *JSONFile) open() error {
+	f, err := os.OpenFile(s.cfg.Path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o640)
+	if err != nil {
+		return fmt.Errorf("open events file: %w (is the directory there and writable? "+
+			"see output.json.path)", err)
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return errors.Join(fmt.Errorf("open events file: %w", err), f.Close())
+	}
+	s.f, s.size, s.torn = f, st.Size(), false
+	if s.size == 0 {
+		return s.writeHeader()
+	}
+	end := make([]byte, 1)
+	if _, err := f.ReadAt(end, s.size-1); err != nil {
+		return errors.Join(fmt.Errorf("read end of %s: %w", s.cfg.Path, err), s.Close())
+	}
+	s.torn = end[0] != '\n'
+	return nil
+}
+
+// writeHeader writes the first line of a file. It has no sequence number.
+func (s *JSONFile) writeHeader() error {
+	h := struct {
+		Schema    string       `json:"schema"`
+		Action    string       `json:"action"`
+		Timestamp time.Time    `json:"@timestamp"`
+		Sensor    event.Sensor `json:"sensor"`
+		PID       int          `json:"pid"`
+		Message   string       `json:"message"`
+		Padding   string       `json:"padding"`
+	}{
+		event.Schema, "file.header", s.cfg.Now().UTC(), s.cfg.Sensor, os.Getpid(),
+		"first line of an events file, unlike that of any other", "",
+	}
+	line, err := json.Marshal(h)
+	if err != nil {
+		return fmt.Errorf("encode file header: %w", err)
+	}
+	h.Padding = strings.Repeat("-", max(0, headerMin-len(line)-1))
+	if line, err = json.Marshal(h); err != nil {
+		return fmt.Errorf("encode file header: %w", err)
+	}
+	if _, err := s.write(append(line, '\n')); err != nil {
+		return fmt.Errorf("write %s: %w", s.cfg.Path, err)
+	}
+	return nil
+}
+
+// follow reopens the path when the file was moved away or removed.
+func (s *JSONFile) follow() error {
+	if s.f != nil {
+		here, err := os.Stat(s.cfg.Path)
+		if err == nil {
+			open, err := s.f.Stat()
+			if err == nil && os.SameFile(here, open) {
+				return nil
+			}
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("look at events file: %w", err)
+		}
+		s.cfg.Log.Info("events file was moved, opening a new one", "path", s.cfg.Path)
+		if err := s.Close(); err != nil {
+			s.cfg.Log.Warn("close moved events file", "err", err)
+		}
+	}
+	return s.open()
+}
+
+// rotate renames the file and begins a new one.
+func (s *JSONFile) rotate() error {
+	fault.Point("json.rotate.before")
+	base := strings.TrimSuffix(s.cfg.Path, ".json")
+	name := fmt.Sprintf("%s-%s-%012d.json", base,
+		s.cfg.Now().UTC().Format("20060102T150405Z"), s.last)
+	if err := os.Rename(s.cfg.Path, name); err != nil {
+		return fmt.Errorf("rotate events file: %w", err)
+	}
+	fault.Point("json.rotate.renamed")
+	if err := s.Close(); err != nil {
+		s.cfg.Log.Warn("close rotated events file", "err", err)
+	}
+	if err := s.open(); err != nil {
+		return err
+	}
+	if err := syncDir(filepath.Dir(s.cfg.Path)); err != nil {
+		return err
+	}
+	fault.Point("json.rotate.opened")
+	return s.tidy()
+}
