@@ -1,0 +1,203 @@
+package engine
+
+import (
+	"slices"
+
+	"sonde/match/syntax"
+)
+
+// A Compiler turns trees into programs. Programs of one Compiler share equal
+// byte sets. The zero value is ready; it serves one goroutine.
+type Compiler struct {
+	sets map[syntax.ByteSet]*syntax.ByteSet
+}
+
+// Compile gives the program for a pattern. Its only error is ErrTooLarge.
+func (c *Compiler) Compile(re *syntax.Regexp) (*Program, error) {
+	if c.sets == nil {
+		c.sets = make(map[syntax.ByteSet]*syntax.ByteSet)
+	}
+	e := emitter{c: c, fuel: 4 * MaxInstructions, backrefs: hasBackref(re.Root)}
+	e.node(re.Root)
+	e.emit(inst{op: opMatch})
+	if e.full {
+		return nil, ErrTooLarge
+	}
+	p := &Program{
+		insts:    e.insts[:len(e.insts):len(e.insts)],
+		lits:     string(e.lits),
+		groups:   re.Groups,
+		marks:    e.marks,
+		choices:  e.choices,
+		minLen:   re.MinLen,
+		anchored: re.Root.Anchored(),
+		backrefs: e.backrefs,
+	}
+	c.link(p)
+	return p, nil
+}
+
+func (c *Compiler) share(s syntax.ByteSet) *syntax.ByteSet {
+	if p := c.sets[s]; p != nil {
+		return p
+	}
+	p := &s
+	c.sets[s] = p
+	return p
+}
+
+// An emitter writes the instructions of one program.
+type emitter struct {
+	c        *Compiler
+	insts    []inst
+	lits     []byte
+	marks    int
+	choices  int
+	backrefs bool // the pattern has back-references
+
+	// fuel is what is left of the nodes that may be visited. Unrolling visits
+	// nodes again, and those of empty groups yield no instruction, so the
+	// size of the program alone would not bound the work.
+	fuel int
+	full bool
+}
+
+// emit appends in and gives its place.
+func (e *emitter) emit(in inst) int {
+	if len(e.insts) >= MaxInstructions {
+		e.full = true
+		return len(e.insts) - 1
+	}
+	switch in.op {
+	case opSplit, opLoop, opStar, opUpTo:
+		in.memo = int32(e.choices)
+		e.choices++
+	}
+	e.insts = append(e.insts, in)
+	return len(e.insts) - 1
+}
+
+func (e *emitter) here() int32 { return int32(len(e.insts)) }
+
+func (e *emitter) node(n *syntax.Node) {
+	if e.fuel--; e.fuel < 0 {
+		e.full = true
+	}
+	if e.full {
+		return
+	}
+	switch n.Op {
+	case syntax.OpLiteral:
+		e.literal(n)
+	case syntax.OpSet:
+		e.emit(inst{op: opSet, set: e.c.share(n.Set)})
+	case syntax.OpConcat:
+		for _, s := range n.Subs {
+			e.node(s)
+		}
+	case syntax.OpAlternate:
+		e.alternate(n.Subs, (*emitter).node)
+	case syntax.OpRepeat:
+		e.repeat(n)
+	case syntax.OpCapture:
+		e.capture(n)
+	case syntax.OpAtomic:
+		e.emit(inst{op: opAtomic})
+		e.node(n.Subs[0])
+		e.emit(inst{op: opAccept})
+	case syntax.OpLook:
+		e.look(n)
+	case syntax.OpBackref:
+		e.emit(inst{op: opBackref, x: int32(n.Group), flag: n.Fold})
+	case syntax.OpBegin:
+		e.emit(inst{op: opBegin})
+	case syntax.OpEnd:
+		e.emit(inst{op: opEnd})
+	case syntax.OpVeryEnd:
+		e.emit(inst{op: opVeryEnd})
+	case syntax.OpWordBoundary, syntax.OpNotWordBoundary:
+		e.emit(inst{op: opBoundary, flag: n.Op == syntax.OpNotWordBoundary})
+	}
+}
+
+func (e *emitter) literal(n *syntax.Node) {
+	if set, ok := n.Single(); ok {
+		if set.Len() == 1 {
+			e.emit(inst{op: opByte, x: int32(set.First())})
+		} else {
+			e.emit(inst{op: opSet, set: e.c.share(set)})
+		}
+		return
+	}
+	op := opString
+	if n.Fold {
+		op = opFold
+	}
+	e.emit(inst{op: op, x: int32(len(e.lits)), y: int32(len(n.Lit))})
+	e.lits = append(e.lits, n.Lit...)
+}
+
+// alternate emits each branch with f, tried in order.
+func (e *emitter) alternate(branches []*syntax.Node, f func(*emitter, *syntax.Node)) {
+	var jumps []int
+	for i, b := range branches {
+		if i == len(branches)-1 {
+			f(e, b)
+			break
+		}
+		split := e.emit(inst{op: opSplit})
+		e.insts[split].x = e.here()
+		f(e, b)
+		jumps = append(jumps, e.emit(inst{op: opJump}))
+		e.insts[split].y = e.here()
+		if e.full {
+			return
+		}
+	}
+	for _, j := range jumps {
+		e.insts[j].x = e.here()
+	}
+}
+
+func (e *emitter) capture(n *syntax.Node) {
+	if !e.backrefs {
+		e.emit(inst{op: opSave, x: int32(2 * n.Group)})
+		e.node(n.Subs[0])
+		e.emit(inst{op: opSave, x: int32(2*n.Group + 1)})
+		return
+	}
+	// A reference to a group inside that group means what it matched before,
+	// so both ends change together when it closes.
+	mark := int32(e.marks)
+	e.marks++
+	e.emit(inst{op: opMark, x: mark})
+	e.node(n.Subs[0])
+	e.emit(inst{op: opClose, x: int32(n.Group), y: mark})
+}
+
+// hasBackref reports whether n holds a back-reference.
+func hasBackref(n *syntax.Node) bool {
+	return n.Op == syntax.OpBackref || slices.ContainsFunc(n.Subs, hasBackref)
+}
+
+func (e *emitter) look(n *syntax.Node) {
+	look := e.emit(inst{op: opLook, flag: n.Negate})
+	switch {
+	case !n.Behind:
+		e.node(n.Subs[0])
+	case n.Subs[0].Op == syntax.OpAlternate:
+		e.alternate(n.Subs[0].Subs, (*emitter).behind)
+	default:
+		e.behind(n.Subs[0])
+	}
+	e.emit(inst{op: opAccept})
+	e.insts[look].x = e.here()
+}
+
+// behind emits one branch of a look-behind: back by its length, then the
+// branch, which therefore ends where the look-behind stands.
+func (e *emitter) behind(n *syntax.Node) {
+	length, _ := n.FixedLen() // the parser has made sure
+	e.emit(inst{op: opBack, x: int32(length)})
+	e.node(n)
+}

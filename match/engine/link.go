@@ -1,0 +1,120 @@
+package engine
+
+import "sonde/match/syntax"
+
+// link fills in what may follow each choice, so that a way that must fail on
+// its first byte is not taken. It never changes which match is found.
+func (c *Compiler) link(p *Program) {
+	f := firsts{p: p, seen: make([]uint32, len(p.insts))}
+	for i := range p.insts {
+		in := &p.insts[i]
+		switch in.op {
+		case opSplit:
+			in.set, in.next = f.from(c, in.x), f.from(c, in.y)
+		case opLoop:
+			in.set, in.next = f.from(c, in.x), f.from(c, int32(i+1))
+		case opStar, opUpTo:
+			in.next = f.from(c, int32(i+1))
+			if in.next != nil && in.greed == syntax.Greedy && in.set.Disjoint(in.next) {
+				// Wherever the loop could stop early the byte that comes is
+				// one that cannot follow it, so giving back is futile.
+				in.greed = syntax.Possessive
+			}
+			if in.op == opStar {
+				in.x, in.y = shape(in.set), only(in.next)
+			}
+		}
+	}
+	p.first = f.from(c, 0)
+}
+
+func shape(set *syntax.ByteSet) starShape {
+	switch out := set.Not(); out.Len() {
+	case 0:
+		return shapeAll
+	case 1:
+		return shapeBut + starShape(out.First())
+	}
+	return 0
+}
+
+// only gives the single byte of a set plus one, or 0.
+func only(set *syntax.ByteSet) int32 {
+	if set != nil && set.Len() == 1 {
+		return int32(set.First()) + 1
+	}
+	return 0
+}
+
+// firsts computes which bytes can come first from an instruction on.
+type firsts struct {
+	p     *Program
+	seen  []uint32 // generation in which an instruction was visited
+	gen   uint32
+	set   syntax.ByteSet
+	empty bool // the program may end, or go on unseen, before a byte
+	work  int
+}
+
+// maxFirstWork bounds one walk: long chains of optional parts would make the
+// walks quadratic. Beyond it nothing is known, which is always correct.
+const maxFirstWork = 512
+
+// from gives the set for the instruction at pc, nil if it would not help.
+func (f *firsts) from(c *Compiler, pc int32) *syntax.ByteSet {
+	f.gen++
+	f.set, f.empty, f.work = syntax.ByteSet{}, false, 0
+	f.walk(pc)
+	if f.empty || f.set.Len() == 256 {
+		return nil
+	}
+	return c.share(f.set)
+}
+
+func (f *firsts) walk(pc int32) {
+	for !f.empty && f.seen[pc] != f.gen {
+		f.seen[pc] = f.gen
+		if f.work++; f.work > maxFirstWork {
+			f.empty = true
+			return
+		}
+		in := &f.p.insts[pc]
+		switch in.op {
+		case opByte:
+			f.set.Add(byte(in.x))
+			return
+		case opString, opFold:
+			var s syntax.ByteSet
+			s.Add(f.p.lits[in.x])
+			if in.op == opFold {
+				s = s.Folded()
+			}
+			f.set.AddSet(s)
+			return
+		case opSet, opSetTimes:
+			f.set.AddSet(*in.set)
+			return
+		case opStar, opUpTo:
+			f.set.AddSet(*in.set)
+			pc++
+		case opJump:
+			pc = in.x
+		case opSplit:
+			f.walk(in.x)
+			pc = in.y
+		case opLoop:
+			f.walk(in.x)
+			pc++
+		case opLook:
+			pc = in.x
+		case opMark, opSave, opClose, opAtomic, opBegin, opBoundary:
+			pc++
+		case opAccept:
+			// The end of an atomic group could be followed further, but that
+			// of a look-around could not; both count as unknown.
+			f.empty = true
+		default: // opMatch, opBack, opBackref, opEnd, opVeryEnd
+			f.empty = true
+		}
+	}
+}

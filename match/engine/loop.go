@@ -1,0 +1,127 @@
+package engine
+
+import (
+	"bytes"
+
+	"sonde/match/syntax"
+)
+
+// times checks that a set matches x bytes.
+func (m *Machine) times(in *inst, b []byte, pos int) bool {
+	end := pos + int(in.x)
+	if end > len(b) {
+		return false
+	}
+	for i, c := range b[pos:end] {
+		if !in.set.Contains(c) {
+			m.steps += i
+			return false
+		}
+	}
+	m.steps += int(in.x)
+	return true
+}
+
+// repeat starts a loop over one set: opStar or opUpTo.
+func (m *Machine) repeat(in *inst, b []byte, pc int32, pos int) (int32, int, bool) {
+	if in.greed == syntax.Possessive {
+		end := m.runEnd(in, b, pos, false)
+		return pc + 1, end, true
+	}
+	if m.memo && m.seen(in.memo, pos) {
+		return 0, 0, false
+	}
+	if in.greed == syntax.Lazy {
+		left := int32(-1)
+		if in.op == opUpTo {
+			left = in.x
+		}
+		m.push(frame{kind: frameLazy, pc: pc, pos: int32(pos), aux: left})
+		return pc + 1, pos, possible(in.next, b, pos)
+	}
+	end := m.runEnd(in, b, pos, m.memo && in.op == opStar)
+	if end > pos {
+		m.push(frame{kind: frameGreedy, pc: pc, pos: int32(end), aux: int32(pos)})
+	}
+	return pc + 1, end, possible(in.next, b, end)
+}
+
+// runEnd finds where the loop must stop. With marking it notes every place
+// that it passes, and stops before one that was passed already.
+func (m *Machine) runEnd(in *inst, b []byte, pos int, marking bool) int {
+	end, most := pos, len(b)
+	if in.op == opUpTo {
+		most = min(most, pos+int(in.x))
+	}
+	switch {
+	case marking:
+		for end < most && in.set.Contains(b[end]) && !m.seen(in.memo, end+1) {
+			end++
+		}
+	case in.op == opStar && in.x == shapeAll:
+		end = most
+	case in.op == opStar && in.x >= shapeBut:
+		if i := bytes.IndexByte(b[pos:], byte(in.x-shapeBut)); i >= 0 {
+			most = pos + i
+		}
+		end = most
+	default:
+		for end < most && in.set.Contains(b[end]) {
+			end++
+		}
+	}
+	m.steps += end - pos
+	return end
+}
+
+// less gives back one byte of a greedy loop, or as many as it takes to come
+// to one that can follow.
+func (m *Machine) less(in *inst, b []byte, f *frame) (int, bool) {
+	for f.pos > f.aux {
+		f.pos--
+		m.steps++
+		if possible(in.next, b, int(f.pos)) {
+			return int(f.pos), true
+		}
+	}
+	return 0, false
+}
+
+// more takes one more byte for a lazy loop, or as many as it takes.
+func (m *Machine) more(in *inst, b []byte, f *frame) (int, bool) {
+	if in.op == opStar && in.x == shapeAll && in.y > 0 && !m.memo {
+		return m.moreOfAny(in, b, f)
+	}
+	for pos := int(f.pos); f.aux != 0 && pos < len(b) && in.set.Contains(b[pos]); {
+		pos++
+		f.pos, f.aux = int32(pos), f.aux-1
+		m.steps++
+		if m.memo && in.op == opStar && m.seen(in.memo, pos) {
+			return 0, false
+		}
+		if possible(in.next, b, pos) {
+			return pos, true
+		}
+	}
+	return 0, false
+}
+
+// moreOfAny is more for a loop over all bytes with one byte behind it.
+func (m *Machine) moreOfAny(in *inst, b []byte, f *frame) (int, bool) {
+	if int(f.pos) >= len(b) {
+		return 0, false
+	}
+	i := bytes.IndexByte(b[f.pos+1:], byte(in.y-1))
+	if i < 0 {
+		m.steps += len(b) - int(f.pos)
+		return 0, false
+	}
+	m.steps += i + 1
+	f.pos += int32(i) + 1
+	return int(f.pos), true
+}
+
+// possible reports whether the byte at pos is in the set; nil says nothing.
+func possible(set *syntax.ByteSet, b []byte, pos int) bool {
+	return set == nil || pos < len(b) && set.Contains(b[pos])
+}

@@ -1,0 +1,140 @@
+package engine
+
+import "slices"
+
+// A Machine is the memory of a search. The zero value is ready.
+type Machine struct {
+	stack   []frame
+	slots   []int32  // two for each group, -1 where unset
+	marks   []int32  // registers of opMark
+	visited []uint64 // bits, choice × place
+	trail   []uint32 // bits set inside open sub-runs
+	sub     int32    // stack place of the innermost open frameSub, or -1
+	steps   int
+	memo    bool
+	width   int // places per choice: length of the subject + 1
+}
+
+// A frame is a choice to come back to, or something to put right on the way.
+type frame struct {
+	kind frameKind
+	pc   int32
+	pos  int32
+	aux  int32
+}
+
+type frameKind int32
+
+const (
+	frameGo     frameKind = iota // go on at pc, pos
+	frameGreedy                  // loop at pc: one byte less than pos, not under aux
+	frameLazy                    // loop at pc: one byte more than pos, aux more in all
+	frameSlot                    // slot pc was pos
+	frameMark                    // register pc was pos
+	frameSub                     // sub-run of pc began at pos; aux: the one around it
+	frameTrail                   // above each frameSub: pos is its start in the trail
+)
+
+// A Result says how a search ended.
+type Result uint8
+
+// The results of a search.
+const (
+	NoMatch   Result = iota
+	Match            // Groups and Group tell where
+	Undecided        // a limit was reached first
+)
+
+// Search looks for the program's first match in b, and says how many steps
+// that took. Of a subject longer than MaxSubject only that much is read.
+func (m *Machine) Search(p *Program, b []byte) (Result, int) {
+	b = b[:min(len(b), MaxSubject)]
+	m.prepare(p, len(b))
+	if p.backrefs {
+		// What a place leads to depends on the groups too: no visited bits.
+		return m.search(p, b, MaxSteps), m.steps
+	}
+	// Most searches end soon. The bits cost memory and time to clear, so they
+	// come in only where plain backtracking turns out to go on for long.
+	if r := m.search(p, b, 4096+8*len(b)); r != Undecided {
+		return r, m.steps
+	}
+	if bits := p.choices * m.width; bits <= maxVisited {
+		m.memo = true
+		m.visited = slices.Grow(m.visited[:0], (bits+63)/64)[:(bits+63)/64]
+		clear(m.visited)
+	}
+	return m.search(p, b, m.steps+MaxSteps), m.steps
+}
+
+func (m *Machine) prepare(p *Program, n int) {
+	slots := 2 * (p.groups + 1)
+	m.slots = slices.Grow(m.slots[:0], slots)[:slots]
+	m.marks = slices.Grow(m.marks[:0], p.marks)[:p.marks]
+	for i := range m.marks {
+		m.marks[i] = -1
+	}
+	m.steps, m.memo, m.width = 0, false, n+1
+}
+
+// search tries one start after the other.
+func (m *Machine) search(p *Program, b []byte, limit int) Result {
+	last := len(b) - p.minLen
+	if p.anchored {
+		last = min(last, 0)
+	}
+	for start := 0; start <= last; start++ {
+		if p.first != nil && !p.first.Contains(b[start]) {
+			if m.steps++; m.steps > limit {
+				return Undecided
+			}
+			continue
+		}
+		for i := range m.slots {
+			m.slots[i] = -1
+		}
+		if r := m.run(p, b, start, limit); r != NoMatch {
+			return r
+		}
+	}
+	return NoMatch
+}
+
+// Groups is the number of groups of the last match, the whole one included.
+func (m *Machine) Groups() int { return len(m.slots) / 2 }
+
+// Group gives the part of b that group n matched last; group 0 is the whole
+// match. ok is false for a group that took no part. The bytes are b's own.
+func (m *Machine) Group(b []byte, n int) (part []byte, ok bool) {
+	if n < 0 || 2*n+1 >= len(m.slots) {
+		return nil, false
+	}
+	lo, hi := m.slots[2*n], m.slots[2*n+1]
+	if lo < 0 || hi < lo {
+		return nil, false
+	}
+	return b[lo:hi:hi], true
+}
+
+// seen reports whether the choice was taken at this place before, in which
+// case it failed, and notes that it is taken now.
+func (m *Machine) seen(choice int32, pos int) bool {
+	bit := uint32(int(choice)*m.width + pos)
+	w, mask := &m.visited[bit>>6], uint64(1)<<(bit&63)
+	if *w&mask != 0 {
+		return true
+	}
+	*w |= mask
+	if m.sub >= 0 {
+		m.trail = append(m.trail, bit)
+	}
+	return false
+}
+
+// forget clears the bits that were set since the trail was from long.
+func (m *Machine) forget(from int) {
+	for _, bit := range m.trail[from:] {
+		m.visited[bit>>6] &^= 1 << (bit & 63)
+	}
+	m.trail = m.trail[:from]
+}

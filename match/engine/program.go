@@ -1,0 +1,129 @@
+// Package engine runs parsed patterns over bytes and finds the same match,
+// with the same groups, that PCRE2 finds: the leftmost one, and among those the
+// first in the order of the pattern's alternatives.
+//
+// A [Program] never changes after [Compiler.Compile], so goroutines may share
+// it. The memory of a search is a [Machine], which belongs to one goroutine at
+// a time, grows to what the searches need, and is kept for the next.
+//
+// # Cost
+//
+// A search takes at most [MaxSteps] steps and [MaxFrames] stack entries, and
+// says so when that is not enough: a limit is never taken for a miss. For
+// patterns without back-references every pair of choice and place is explored
+// once (see backtrack.go), so time grows with the product of both, not
+// exponentially.
+package engine
+
+import (
+	"errors"
+
+	"sonde/match/syntax"
+)
+
+// MaxSubject is the longest subject in bytes. Positions fit in 17 bits, and
+// the largest answer that a session reads is 64 KiB.
+const MaxSubject = 1 << 16
+
+// MaxSteps is how many steps one search may take. A step is one instruction
+// or one byte that a loop passes: sixteen passes over the largest subject
+// (16 × 65,536), some milliseconds. The lines of public probe files need less
+// than 50,000 on answers crafted against them.
+const MaxSteps = 16 * MaxSubject
+
+// MaxFrames is how many choices one search may hold open: four for each byte
+// of the largest subject, 4 MiB at 16 bytes each.
+const MaxFrames = 4 * MaxSubject
+
+// MaxInstructions is how large a program may be: 32 bytes each, 1 MiB. Groups
+// with counted quantifiers are unrolled; the largest pattern of public probe
+// files needs some hundred.
+const MaxInstructions = 1 << 15
+
+// maxVisited is how many (choice, place) bits a search may keep: 4 MiB. With
+// more choices the search goes on without them, under MaxSteps.
+const maxVisited = 32 << 20
+
+// ErrTooLarge is the error for a pattern whose program would be larger than
+// MaxInstructions.
+var ErrTooLarge = errors.New("the compiled pattern would be too large")
+
+type opcode uint8
+
+const (
+	opMatch    opcode = iota
+	opByte            // x: the byte
+	opString          // x, y: offset and length in lits
+	opFold            // the same in lower case, matched in either
+	opSet             // set
+	opSetTimes        // set, x times
+	opStar            // set, any number of times, as greed says
+	opUpTo            // set, at most x times, as greed says
+	opJump            // to x
+	opSplit           // try x, then y
+	opLoop            // end of an iteration: to x again, or on; register y-1 if y > 0
+	opMark            // register x = place, where an iteration begins
+	opSave            // capture slot x = place
+	opClose           // group x ends here; it began at register y
+	opAtomic          // the part up to opAccept runs on its own
+	opLook            // the same, going on at x; negate
+	opAccept          // end of such a part
+	opBack            // x bytes back
+	opBackref         // group x; fold
+	opBegin
+	opEnd
+	opVeryEnd
+	opBoundary // negate
+)
+
+// An inst is one instruction. Its fields mean what the opcode says.
+type inst struct {
+	op    opcode
+	greed syntax.Greed // opStar, opUpTo
+	lazy  bool         // opLoop: leave first
+	flag  bool         // opLook, opBoundary: negate; opBackref: fold
+	memo  int32        // opSplit, opLoop, opStar, opUpTo: number of the choice
+	x, y  int32        // opStar: x is a starShape, y the only byte of next plus one
+	// set is what may come now: for opSplit and opLoop on the way to x. next
+	// is what must come behind: for opSplit and opLoop on the way that is not
+	// x. A nil set says nothing.
+	set, next *syntax.ByteSet
+}
+
+// A starShape says how the end of a run can be found without a look at each
+// byte: 0 not at all, shapeAll it is the end of the subject, anything else it
+// is the next byte c with shapeBut+c.
+type starShape = int32
+
+const (
+	shapeAll starShape = 1
+	shapeBut starShape = 2
+)
+
+// A Program is a compiled pattern.
+type Program struct {
+	insts    []inst
+	lits     string
+	groups   int // capture groups, without the whole match
+	marks    int // registers for opMark
+	choices  int // instructions with a memo number
+	minLen   int
+	anchored bool
+	backrefs bool // visited bits would be wrong
+	first    *syntax.ByteSet
+}
+
+// Groups is the number of capture groups, without the whole match.
+func (p *Program) Groups() int { return p.groups }
+
+// Instructions is the size of the program.
+func (p *Program) Instructions() int { return len(p.insts) }
+
+// MinLen is the length of the shortest match.
+func (p *Program) MinLen() int { return p.minLen }
+
+// First is the set of bytes that a match can start with, nil if unknown.
+func (p *Program) First() *syntax.ByteSet { return p.first }
+
+// Anchored reports whether a match can only start where the subject does.
+func (p *Program) Anchored() bool { return p.anchored }

@@ -1,0 +1,138 @@
+package match
+
+import "sonde/match/engine"
+
+// MaxAnswer is how many bytes of an answer are read. Sessions stop reading at
+// 64 KiB or before; what a caller has beyond that is not looked at, as if the
+// answer ended there.
+const MaxAnswer = engine.MaxSubject
+
+// MaxSearchSteps is how many steps the rules of one search may take together:
+// 64 rules at their own limit, some tenths of a second. A hostile answer could
+// otherwise cost that much for each of thousands of rules. A search that
+// reaches it stops; the rule that it stopped at is the last of Undecided.
+const MaxSearchSteps = 64 * engine.MaxSteps
+
+// A Set is the search order of one probe: its own list, those of its
+// fallbacks, that of the NULL probe. It never changes.
+type Set struct {
+	lists []*List
+}
+
+// NewSet gives the Set that searches the lists one after the other.
+func NewSet(lists ...*List) *Set {
+	return &Set{lists: append([]*List(nil), lists...)}
+}
+
+// Len is the number of rules in all lists.
+func (s *Set) Len() int {
+	n := 0
+	for _, l := range s.lists {
+		n += l.Len()
+	}
+	return n
+}
+
+// A Scratch is the memory of searches: what one goroutine needs, kept from one
+// search to the next. The zero value is ready. It grows to at most some
+// megabytes, see the engine's limits.
+type Scratch struct {
+	machine engine.Machine
+	buf     []byte
+}
+
+// NewScratch gives a Scratch.
+func NewScratch() *Scratch { return new(Scratch) }
+
+// A Result says which rule explains an answer, and what it says.
+type Result struct {
+	// Rule is the first rule that matches, nil if none does.
+	Rule *Rule
+	// Identity is what Rule says about this answer. Service is as the rule
+	// has it, so it can be "ssl/x".
+	Identity Identity
+	// Undecided are the rules before Rule (all, if it is nil) that reached a
+	// limit: whether they match is not known. Normally there are none. With
+	// any, neither Rule nor its absence is proven to be the first's.
+	Undecided []*Rule
+	// Steps is what the search took, see engine.MaxSteps.
+	Steps int
+}
+
+// Match finds the first rule that matches the answer, a soft one included.
+// It does not keep the answer. Apart from the strings of the identity, and
+// Undecided, it allocates nothing once sc has grown.
+func (s *Set) Match(sc *Scratch, answer []byte) Result {
+	answer = answer[:min(len(answer), MaxAnswer)]
+	var res Result
+	res.Steps = s.search(sc, answer, func(l *List, i int, verdict engine.Result) bool {
+		switch verdict {
+		case engine.Match:
+			res.Rule = &l.rules[i]
+			res.Identity = l.fields[i].expand(sc, answer, res.Rule.Service)
+			return false
+		case engine.Undecided:
+			res.Undecided = append(res.Undecided, &l.rules[i])
+		}
+		return true
+	})
+	return res
+}
+
+// A Trace is what a search finds that goes on behind the first hit.
+type Trace struct {
+	Hits       []Result // all rules that match, in order; Steps and Undecided are unset
+	Undecided  []*Rule  // all rules that reached a limit
+	Candidates int      // rules that the engine was asked about
+	Rules      int      // rules in the Set
+	Steps      int
+	More       bool // there may be more hits than were asked for
+}
+
+// MatchAll finds all rules that match, in search order, up to limit. It is for
+// diagnosis: Match finds the first of them in less time.
+func (s *Set) MatchAll(sc *Scratch, answer []byte, limit int) Trace {
+	answer = answer[:min(len(answer), MaxAnswer)]
+	t := Trace{Rules: s.Len()}
+	t.Steps = s.search(sc, answer, func(l *List, i int, verdict engine.Result) bool {
+		t.Candidates++
+		rule := &l.rules[i]
+		switch verdict {
+		case engine.Match:
+			if len(t.Hits) >= limit {
+				t.More = true
+				return false
+			}
+			id := l.fields[i].expand(sc, answer, rule.Service)
+			t.Hits = append(t.Hits, Result{Rule: rule, Identity: id})
+		case engine.Undecided:
+			t.Undecided = append(t.Undecided, rule)
+		}
+		return true
+	})
+	return t
+}
+
+// search asks the engine about each rule, in order, that its gate lets
+// through, and calls visit with the verdict until that says stop.
+func (s *Set) search(sc *Scratch, answer []byte,
+	visit func(l *List, rule int, verdict engine.Result) (more bool)) (steps int) {
+	head := loadHead(answer)
+	for _, l := range s.lists {
+		for i := range l.gates {
+			if !l.gates[i].pass(head, answer) {
+				continue
+			}
+			if steps >= MaxSearchSteps {
+				visit(l, i, engine.Undecided)
+				return steps
+			}
+			verdict, spent := sc.machine.Search(l.programs[i], answer)
+			steps += spent
+			if !visit(l, i, verdict) {
+				return steps
+			}
+		}
+	}
+	return steps
+}
