@@ -1,0 +1,148 @@
+// Package config reads what an operator wants of Sonde: TOML files become one
+// checked [Config], or a list of every mistake in them.
+//
+// Reading is strict. An unknown key, a wrong type, a value out of range, a key
+// set in two files: each is an [Error] with file, line, column and remedy, and
+// all of them are told at once, so that one round of mending is enough. A
+// Config that was read without error has only values that the rest of the
+// program may use as they are.
+//
+// The package asks nothing of the machine but the files: no environment, no
+// clock, no name service, no network. [Config.Resolve] takes the two facts
+// that depend on the machine, host name and state directory.
+//
+// Which addresses may be touched is decided here and nowhere else:
+// [Config.Allowed], [Config.WatchFor] and [Config.Scope].
+package config
+
+import (
+	"net/netip"
+	"time"
+
+	"sonde/probes/ports"
+)
+
+// Config is a whole configuration. It is not changed after it was read and
+// resolved, so any number of goroutines may share it.
+type Config struct {
+	Sensor   Sensor
+	Watches  []Watch
+	Limits   Limits
+	Confirm  Confirm
+	Database Database
+	Output   Output
+
+	// Excluded is the union of the exclude keys of all watches and of the
+	// files in exclude.d. It holds in every zone.
+	Excluded AddrSet
+}
+
+// Sensor is who is speaking, and where it keeps its state.
+type Sensor struct {
+	Name     string // "" until Resolve: the host name
+	StateDir string // "" until Resolve: the state directory of the service
+	LogLevel string // "debug", "info", "warn" or "error"
+}
+
+// A Watch is a set of addresses and ports to be kept known.
+type Watch struct {
+	Name     string
+	Zone     string
+	Targets  []Range // as written; Config.Scope says what is really in scope
+	Exclude  []Range
+	TCPPorts ports.Set
+	UDPPorts ports.Set
+
+	DiscoverEvery time.Duration // each address and port is tried this often
+	VerifyEvery   time.Duration // each known service is asked this often
+	GoneAfter     time.Duration // 0: Confirm.GoneAfter
+
+	Names []Name
+
+	Credentials   bool // probes that guess a credential
+	Held          bool // speak to print ports
+	Industrial    bool // speak to industrial, BMC and UPS ports
+	BestEffort    bool // the promises may be broken
+	IAmAuthorised bool // large or public targets are meant
+}
+
+// A Name is one name that targets are asked by, in TLS and HTTP.
+type Name struct {
+	Name string
+	Addr netip.Addr // the address it belongs to; the zero Addr means each
+}
+
+// MaxNames is how many names one address is asked by; the first ones count.
+// Each is a handshake of its own at every visit.
+const MaxNames = 8
+
+// NamesOf gives the names that a is asked by, in the order of the file.
+func (w *Watch) NamesOf(a netip.Addr) []string {
+	var out []string
+	for _, n := range w.Names {
+		if (!n.Addr.IsValid() || n.Addr == a.Unmap()) && len(out) < MaxNames {
+			out = append(out, n.Name)
+		}
+	}
+	return out
+}
+
+// Limits bound what is sent, and so the harm that a mistake can do.
+type Limits struct {
+	PacketsPerSecond     int // of everything
+	HostPacketsPerSecond int // to one address; not for loopback
+
+	Connections                 int // open at once, of everything
+	HostConnections             int // open at once to one address; not for loopback
+	HostNewConnectionsPerSecond int // visits to one address; not for loopback
+
+	ConnectTimeout time.Duration // how long one try of discovery waits
+	Tries          int           // how often silence is tried before it is believed
+}
+
+// Confirm says how much must agree before a change is told.
+type Confirm struct {
+	NewVisits      int           // service.new: agreeing visits …
+	NewSpacing     time.Duration // … at least this far apart
+	ChangedVisits  int           // service.changed: agreeing visits …
+	ChangedOver    time.Duration // … spread over at least this
+	ClosedVisits   int           // service.gone, closed: refused visits …
+	ClosedAfter    time.Duration // … spread over at least this
+	FilteredVisits int           // service.gone, filtered: silent visits …
+	GoneAfter      time.Duration // … spread over at least this
+}
+
+// Database chooses the probes and signatures.
+type Database struct {
+	Files     []string // paths; Builtin stands for the one in the program
+	Intensity int      // 0–9: probes up to this rarity are tried
+}
+
+// Builtin is the name of the program's own database in Database.Files.
+const Builtin = "builtin"
+
+// Output is where events go.
+type Output struct {
+	HeartbeatEvery time.Duration // 0: none
+	JSON           JSON
+	Syslog         Syslog
+}
+
+// JSON is the file of events, one object per line.
+type JSON struct {
+	Enabled bool
+	Path    string // relative to Sensor.StateDir until Resolve
+	MaxSize int64  // bytes; rotated when it would grow over
+	Keep    int    // rotated files kept
+}
+
+// Syslog is a syslog daemon or collector.
+type Syslog struct {
+	Enabled  bool
+	Target   SyslogTarget
+	Facility int // 0–23, RFC 5424 section 6.2.1
+}
+
+// A SyslogTarget is in the form of net.Dial: a local socket ("unixgram",
+// "/dev/log") or a collector ("udp", "host:port").
+type SyslogTarget struct{ Network, Address string }

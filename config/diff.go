@@ -1,0 +1,66 @@
+package config
+
+import "reflect"
+
+// Equal says whether both want the same in every respect.
+func (c *Config) Equal(o *Config) bool { return reflect.DeepEqual(c, o) }
+
+// Equal says whether both watches want the same.
+func (w *Watch) Equal(o *Watch) bool { return reflect.DeepEqual(w, o) }
+
+// A Change is what differs between two configurations, for a reload.
+type Change struct {
+	Added   []string // names of watches, in the order of the new file
+	Removed []string // … of the old file
+	Changed []string // … of the new file
+
+	Limits, Confirm, Database, Output, Excluded bool
+
+	// Restart names what cannot be changed while running.
+	Restart []string
+}
+
+// IsZero says that nothing differs.
+func (d Change) IsZero() bool { return reflect.DeepEqual(d, Change{}) }
+
+// Diff says what is different in now. Watches are told apart by name.
+func Diff(old, now *Config) Change {
+	d := Change{
+		Limits:   old.Limits != now.Limits,
+		Confirm:  old.Confirm != now.Confirm,
+		Database: !reflect.DeepEqual(old.Database, now.Database),
+		Output:   old.Output != now.Output,
+		Excluded: !old.Excluded.Equal(now.Excluded),
+	}
+	if old.Sensor.Name != now.Sensor.Name {
+		d.Restart = append(d.Restart, "sensor.name")
+	}
+	if old.Sensor.StateDir != now.Sensor.StateDir {
+		d.Restart = append(d.Restart, "sensor.state_dir")
+	}
+	before := byName(old)
+	for i := range now.Watches {
+		w := &now.Watches[i]
+		switch o := before[w.Name]; {
+		case o == nil:
+			d.Added = append(d.Added, w.Name)
+		case !o.Equal(w):
+			d.Changed = append(d.Changed, w.Name)
+		}
+		delete(before, w.Name)
+	}
+	for _, w := range old.Watches {
+		if before[w.Name] != nil {
+			d.Removed = append(d.Removed, w.Name)
+		}
+	}
+	return d
+}
+
+func byName(c *Config) map[string]*Watch {
+	m := make(map[string]*Watch, len(c.Watches))
+	for i := range c.Watches {
+		m[c.Watches[i].Name] = &c.Watches[i]
+	}
+	return m
+}

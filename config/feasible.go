@@ -1,0 +1,158 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// The arithmetic of the two promises. It takes the worst case that can be
+// known before the first packet, in which every address is silent:
+//
+//	tries     = Limits.Tries for each address and port
+//	slots     = one connection for Limits.ConnectTimeout per try
+//	packets   = one per try
+//
+// so one pass of a watch needs addresses × ports × tries packets and as many
+// times ConnectTimeout of connection time, and of one address ports × tries
+// packets. A visit of a known service is taken to need visitPackets and
+// visitTime, and a host to have servicesPerHost of them; how many there are
+// in truth is known only later.
+//
+// Over all watches the packets must fit Limits.PacketsPerSecond and the
+// connection time Limits.Connections; to one address (loopback is exempt) the
+// packets must fit Limits.HostPacketsPerSecond, and the visits
+// Limits.HostNewConnectionsPerSecond.
+const (
+	servicesPerHost = 10
+	visitPackets    = 4 // SYN, ACK, one request, FIN
+	visitTime       = 2 * time.Second
+)
+
+// A Problem is a promise of a watch that cannot hold within the limits.
+type Problem struct {
+	Watch  string // its name
+	Key    string // "discover_every" or "verify_every"
+	Reason string // with the remedy
+}
+
+// Feasible gives the promises that cannot hold within the limits; nil when
+// all can. Watches that are best_effort are counted as load, but have no
+// problems of their own.
+func (c *Config) Feasible() []Problem {
+	var out []Problem
+	var total load
+	for i := range c.Watches {
+		total = total.plus(c.loadOf(&c.Watches[i]))
+	}
+	for i := range c.Watches {
+		w := &c.Watches[i]
+		if w.BestEffort {
+			continue
+		}
+		l := c.loadOf(w)
+		switch {
+		case !c.Limits.holds(l): // already alone
+			out = append(out, c.tooMuch(w, l))
+		case !c.Limits.holds(total):
+			out = append(out, c.tooMuchTogether(w, total))
+		}
+		out = append(out, c.hostProblems(w)...)
+	}
+	return out
+}
+
+// A load is what promises cost on average: packets/s and connections open.
+type load struct{ packets, slots float64 }
+
+func (l load) plus(o load) load { return load{l.packets + o.packets, l.slots + o.slots} }
+
+// holds allows a millionth over, for rounding.
+func (l Limits) holds(x load) bool {
+	const grace = 1 + 1e-6
+	return x.packets <= float64(l.PacketsPerSecond)*grace && x.slots <= float64(l.Connections)*grace
+}
+
+// attempts counts the tries of one pass over one address.
+func (c *Config) attempts(w *Watch) float64 {
+	return float64(w.TCPPorts.Len()+w.UDPPorts.Len()) * float64(c.Limits.Tries)
+}
+
+func (c *Config) loadOf(w *Watch) load {
+	addrs := float64(c.Scope(w).Len())
+	tries := addrs * c.attempts(w) / w.DiscoverEvery.Seconds()
+	visits := addrs * servicesPerHost / w.VerifyEvery.Seconds()
+	return load{
+		packets: tries + visits*visitPackets,
+		slots:   tries*c.Limits.ConnectTimeout.Seconds() + visits*visitTime.Seconds(),
+	}
+}
+
+func (c *Config) tooMuch(w *Watch, l load) Problem {
+	addrs := float64(c.Scope(w).Len())
+	visits := load{addrs * servicesPerHost * visitPackets, addrs * servicesPerHost * visitTime.Seconds()}
+	if left := c.left(visits, w.VerifyEvery); left <= 0 {
+		need := seconds(2 * max(visits.packets/float64(c.Limits.PacketsPerSecond), visits.slots/float64(c.Limits.Connections)))
+		return Problem{w.Name, "verify_every", fmt.Sprintf(
+			"%s cannot hold: %.0f addresses with %d services each need more than all of limits.packets_per_second and connections; "+
+				"write %s or more, watch fewer targets, or set best_effort", short(w.VerifyEvery), addrs, servicesPerHost, short(need))}
+	}
+	pass := addrs * c.attempts(w)
+	share := c.left(visits, w.VerifyEvery)
+	need := seconds(max(pass/float64(c.Limits.PacketsPerSecond),
+		pass*c.Limits.ConnectTimeout.Seconds()/float64(c.Limits.Connections)) / share)
+	return Problem{w.Name, "discover_every", fmt.Sprintf(
+		"%s cannot hold: one pass of %.0f addresses and %d ports is %.0f tries if all stay silent, "+
+			"which take up to %s within limits.packets_per_second and limits.connections; "+
+			"write %s or more, fewer ports or targets, or set best_effort",
+		short(w.DiscoverEvery), addrs, w.TCPPorts.Len()+w.UDPPorts.Len(), pass, short(need), short(need))}
+}
+
+// left is the share of the limits that repeated work leaves.
+func (c *Config) left(work load, every time.Duration) float64 {
+	return 1 - max(work.packets/every.Seconds()/float64(c.Limits.PacketsPerSecond),
+		work.slots/every.Seconds()/float64(c.Limits.Connections))
+}
+
+func (c *Config) tooMuchTogether(w *Watch, total load) Problem {
+	over := max(total.packets/float64(c.Limits.PacketsPerSecond), total.slots/float64(c.Limits.Connections))
+	return Problem{w.Name, "discover_every", fmt.Sprintf(
+		"%s cannot hold: all watches together need %.0f packets/s and %.0f connections, %.1f times the limits; "+
+			"make the times of the watches longer by that, watch less, or set best_effort",
+		short(w.DiscoverEvery), total.packets, total.slots, over)}
+}
+
+// hostProblems checks the limits of one address.
+func (c *Config) hostProblems(w *Watch) []Problem {
+	if NewAddrSet(w.Targets...).Minus(loopback).Len() == 0 {
+		return nil
+	}
+	var out []Problem
+	pass := c.attempts(w) / float64(c.Limits.HostPacketsPerSecond)
+	if pass > w.DiscoverEvery.Seconds() {
+		out = append(out, Problem{w.Name, "discover_every", fmt.Sprintf(
+			"%s cannot hold: %d ports of one silent address take %s at limits.host_packets_per_second = %d; "+
+				"write that or more, fewer ports, or set best_effort",
+			short(w.DiscoverEvery), w.TCPPorts.Len()+w.UDPPorts.Len(), short(seconds(pass)), c.Limits.HostPacketsPerSecond)})
+	}
+	visits := servicesPerHost / float64(c.Limits.HostNewConnectionsPerSecond)
+	if visits > w.VerifyEvery.Seconds() {
+		out = append(out, Problem{w.Name, "verify_every", fmt.Sprintf(
+			"%s cannot hold: a host with %d services takes %s at limits.host_new_connections_per_second = %d; "+
+				"write that or more, or set best_effort",
+			short(w.VerifyEvery), servicesPerHost, short(seconds(visits)), c.Limits.HostNewConnectionsPerSecond)})
+	}
+	return out
+}
+
+// seconds rounds up to what a person would write, and stays below overflow.
+func seconds(s float64) time.Duration {
+	unit := 1.0
+	switch {
+	case s > 2*86400:
+		unit = 3600
+	case s > 7200:
+		unit = 60
+	}
+	return time.Duration(min(math.Ceil(s/unit)*unit, 1e9)) * time.Second
+}

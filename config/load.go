@@ -1,0 +1,199 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/BurntSushi/toml"
+)
+
+// The directories beside the main file.
+const (
+	confDir    = "conf.d"    // *.toml, read after the main file in order of name
+	excludeDir = "exclude.d" // one address, CIDR prefix or run per line
+)
+
+// MaxFileSize bounds one file: 4 MiB are 100,000 lines of exclude.d, and keep
+// a wrong path (a log, a device) from filling the memory.
+const MaxFileSize = 4 << 20
+
+// A Source is one file's name, as mistakes will name it, and content.
+type Source struct {
+	Name string
+	Data []byte
+}
+
+// Load reads the main file at path, then conf.d/*.toml and exclude.d/* in the
+// directory of that file, where they exist. In exclude.d names that begin with
+// a dot or end in "~" are left out.
+//
+// Mistakes in the files are [Errors]; a file that cannot be read is told by
+// the error of the operating system. On any error there is no Config.
+func Load(path string) (*Config, error) {
+	dir := filepath.Dir(path)
+	files, err := filepath.Glob(filepath.Join(escapeGlob(dir), confDir, "*.toml"))
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", filepath.Join(dir, confDir), err)
+	}
+	sources, err := readAll(append([]string{path}, files...))
+	if err != nil {
+		return nil, err
+	}
+	lists, err := excludeFiles(filepath.Join(dir, excludeDir))
+	if err != nil {
+		return nil, err
+	}
+	excludes, err := readAll(lists)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(sources, excludes)
+}
+
+// escapeGlob takes the meaning from the characters of a directory's name.
+func escapeGlob(s string) string {
+	var out []byte
+	for _, c := range []byte(s) {
+		if c == '*' || c == '?' || c == '[' || c == '\\' {
+			out = append(out, '\\')
+		}
+		out = append(out, c)
+	}
+	return string(out)
+}
+
+func excludeFiles(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, e := range entries {
+		if n := e.Name(); !e.IsDir() && n[0] != '.' && n[len(n)-1] != '~' {
+			out = append(out, filepath.Join(dir, n))
+		}
+	}
+	return out, nil
+}
+
+func readAll(files []string) ([]Source, error) {
+	var out []Source
+	for _, name := range files {
+		data, err := readFile(name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Source{name, data})
+	}
+	return out, nil
+}
+
+func readFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, MaxFileSize+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > MaxFileSize {
+		return nil, fmt.Errorf("read %s: larger than %d bytes; split it", name, MaxFileSize)
+	}
+	return data, nil
+}
+
+// Parse reads TOML files, in order, and lists of excluded addresses. What no
+// file sets has its default; without a single watch that is the watch of
+// [Default]. The error, if any, is an [Errors].
+func Parse(files, excludes []Source) (*Config, error) {
+	r := &reader{set: map[string]Pos{}}
+	c := defaults()
+	c.Watches = nil
+	var names []string
+	for _, f := range files {
+		names = append(names, f.Name)
+		r.file(&c, f)
+	}
+	excluded := []Range{}
+	for _, f := range excludes {
+		names = append(names, f.Name)
+		excluded = append(excluded, r.excludeList(f)...)
+	}
+	r.checkWatches(&c)
+	if len(c.Watches) == 0 {
+		c.Watches = defaults().Watches
+	}
+	for _, w := range c.Watches {
+		excluded = append(excluded, w.Exclude...)
+	}
+	c.Excluded = NewAddrSet(excluded...)
+	if len(r.errs) == 0 {
+		r.promises(&c)
+	}
+	if err := r.errs.result(names); err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+// file reads one TOML file into c.
+func (r *reader) file(c *Config, f Source) {
+	var m map[string]any
+	if _, err := toml.Decode(string(f.Data), &m); err != nil {
+		var pe toml.ParseError
+		if !errors.As(err, &pe) {
+			r.fail(Pos{File: f.Name}, "", "%v", err)
+			return
+		}
+		r.fail(Pos{f.Name, pe.Position.Line, max(pe.Position.Col, 1)}, pe.LastKey,
+			"%s; the rest of the file is not looked at before this is mended", pe.Message)
+		return
+	}
+	rootTable.read(r, c, value{m, f.Name, "", "", places(string(f.Data))})
+}
+
+// excludeList reads one address, prefix or run per line; from # on a line is
+// a comment.
+func (r *reader) excludeList(f Source) []Range {
+	var out []Range
+	n := 0
+	for line := range bytes.Lines(f.Data) {
+		n++
+		text, _, _ := bytes.Cut(line, []byte("#"))
+		s := bytes.TrimSpace(text)
+		if len(s) == 0 {
+			continue
+		}
+		x, err := ParseRange(string(s))
+		if err != nil {
+			r.fail(Pos{f.Name, n, bytes.Index(line, s) + 1}, "", "%v", err)
+			continue
+		}
+		out = append(out, x)
+	}
+	return slices.Clip(out)
+}
+
+// promises turns what cannot be kept into mistakes at their keys.
+func (r *reader) promises(c *Config) {
+	for _, p := range c.Feasible() {
+		at := Pos{}
+		for i, w := range c.Watches {
+			if w.Name == p.Watch {
+				at = r.where(i, p.Key)
+			}
+		}
+		r.fail(at, "watch."+p.Key, "%s", p.Reason)
+	}
+}

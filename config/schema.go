@@ -1,0 +1,119 @@
+package config
+
+import (
+	"time"
+
+	"sonde/probes/ports"
+)
+
+// The tables below are all keys that there are. A key stands here once it
+// works, not before.
+
+var rootTable = table[Config]{
+	"sensor":   sub(func(c *Config) *Sensor { return &c.Sensor }, sensorTable),
+	"watch":    watches,
+	"limits":   sub(func(c *Config) *Limits { return &c.Limits }, limitsTable),
+	"confirm":  sub(func(c *Config) *Confirm { return &c.Confirm }, confirmTable),
+	"database": sub(func(c *Config) *Database { return &c.Database }, databaseTable),
+	"output":   sub(func(c *Config) *Output { return &c.Output }, outputTable),
+}
+
+var sensorTable = table[Sensor]{
+	"name":      text(func(s *Sensor) *string { return &s.Name }, checkSensorName),
+	"state_dir": text(func(s *Sensor) *string { return &s.StateDir }, checkAbsolute),
+	"log_level": text(func(s *Sensor) *string { return &s.LogLevel }, oneOf("debug", "info", "warn", "error")),
+}
+
+// Bounds of the promises. A second is the shortest that the scheduler can
+// keep; a year is longer than anyone waits for news.
+const (
+	minEvery = time.Second
+	maxEvery = 365 * day
+)
+
+var watchTable = table[Watch]{
+	"name":      text(func(w *Watch) *string { return &w.Name }, checkLabel),
+	"zone":      text(func(w *Watch) *string { return &w.Zone }, checkLabel),
+	"targets":   strs(func(w *Watch) *[]Range { return &w.Targets }, `"192.0.2.0/24"`, parseTarget),
+	"exclude":   strs(func(w *Watch) *[]Range { return &w.Exclude }, `"192.0.2.7"`, ParseRange),
+	"tcp_ports": parsed(func(w *Watch) *ports.Set { return &w.TCPPorts }, `"22,80-90"`, parsePorts(ports.TCP)),
+	"udp_ports": parsed(func(w *Watch) *ports.Set { return &w.UDPPorts }, `"53,161"`, parsePorts(ports.UDP)),
+
+	"discover_every": duration(func(w *Watch) *time.Duration { return &w.DiscoverEvery }, minEvery, maxEvery),
+	"verify_every":   duration(func(w *Watch) *time.Duration { return &w.VerifyEvery }, minEvery, maxEvery),
+	"gone_after":     duration(func(w *Watch) *time.Duration { return &w.GoneAfter }, 0, maxEvery),
+
+	"names": strs(func(w *Watch) *[]Name { return &w.Names }, `"www.example.org"`, parseName),
+
+	"credentials":     flag(func(w *Watch) *bool { return &w.Credentials }),
+	"held":            flag(func(w *Watch) *bool { return &w.Held }),
+	"industrial":      flag(func(w *Watch) *bool { return &w.Industrial }),
+	"best_effort":     flag(func(w *Watch) *bool { return &w.BestEffort }),
+	"i_am_authorised": flag(func(w *Watch) *bool { return &w.IAmAuthorised }),
+}
+
+// Bounds of the limits: a value above them is a slip of the pen. 100,000
+// packets/s is more than connects can make on one machine; 20,000 connections
+// fit the local ports that the kernel gives out (28,232 by default).
+const (
+	maxPacketRate  = 100_000
+	maxHostRate    = 10_000
+	maxConnections = 20_000
+	maxTries       = 10
+)
+
+var limitsTable = table[Limits]{
+	"packets_per_second":              number(func(l *Limits) *int { return &l.PacketsPerSecond }, 1, maxPacketRate),
+	"host_packets_per_second":         number(func(l *Limits) *int { return &l.HostPacketsPerSecond }, 1, maxHostRate),
+	"connections":                     number(func(l *Limits) *int { return &l.Connections }, 1, maxConnections),
+	"host_connections":                number(func(l *Limits) *int { return &l.HostConnections }, 1, 1000),
+	"host_new_connections_per_second": number(func(l *Limits) *int { return &l.HostNewConnectionsPerSecond }, 1, maxHostRate),
+	"connect_timeout": duration(func(l *Limits) *time.Duration { return &l.ConnectTimeout },
+		50*time.Millisecond, time.Minute),
+	"tries": number(func(l *Limits) *int { return &l.Tries }, 1, maxTries),
+}
+
+// maxVisits bounds how much agreement can be asked for.
+const maxVisits = 100
+
+var confirmTable = table[Confirm]{
+	"new_visits":      number(func(c *Confirm) *int { return &c.NewVisits }, 1, maxVisits),
+	"new_spacing":     duration(func(c *Confirm) *time.Duration { return &c.NewSpacing }, 0, day),
+	"changed_visits":  number(func(c *Confirm) *int { return &c.ChangedVisits }, 1, maxVisits),
+	"changed_over":    duration(func(c *Confirm) *time.Duration { return &c.ChangedOver }, 0, day),
+	"closed_visits":   number(func(c *Confirm) *int { return &c.ClosedVisits }, 1, maxVisits),
+	"closed_after":    duration(func(c *Confirm) *time.Duration { return &c.ClosedAfter }, 0, maxEvery),
+	"filtered_visits": number(func(c *Confirm) *int { return &c.FilteredVisits }, 1, maxVisits),
+	"gone_after":      duration(func(c *Confirm) *time.Duration { return &c.GoneAfter }, 0, maxEvery),
+}
+
+var databaseTable = table[Database]{
+	"files":     strs(func(d *Database) *[]string { return &d.Files }, `"builtin"`, parseFile),
+	"intensity": number(func(d *Database) *int { return &d.Intensity }, 0, 9),
+}
+
+var outputTable = table[Output]{
+	"heartbeat_every": duration(func(o *Output) *time.Duration { return &o.HeartbeatEvery }, 0, 30*day),
+	"json":            sub(func(o *Output) *JSON { return &o.JSON }, jsonTable),
+	"syslog":          sub(func(o *Output) *Syslog { return &o.Syslog }, syslogTable),
+}
+
+// Bounds of the event file: under 64 KiB one event (16 KiB at most) in four
+// would rotate it.
+const (
+	minFileSize = 64 << 10
+	maxFileSize = 64 << 30
+)
+
+var jsonTable = table[JSON]{
+	"enabled":  flag(func(j *JSON) *bool { return &j.Enabled }),
+	"path":     text(func(j *JSON) *string { return &j.Path }, checkFilled),
+	"max_size": parsed(func(j *JSON) *int64 { return &j.MaxSize }, `"64MiB"`, size(minFileSize, maxFileSize)),
+	"keep":     number(func(j *JSON) *int { return &j.Keep }, 1, 1000),
+}
+
+var syslogTable = table[Syslog]{
+	"enabled":  flag(func(s *Syslog) *bool { return &s.Enabled }),
+	"target":   parsed(func(s *Syslog) *SyslogTarget { return &s.Target }, `"/dev/log"`, parseSyslogTarget),
+	"facility": parsed(func(s *Syslog) *int { return &s.Facility }, `"daemon"`, parseFacility),
+}
