@@ -100,6 +100,7 @@ type Observation struct {
 
 	At       time.Time `json:"-"` // when the last packet that counts was seen
 	Database string    `json:"-"` // hash of the database that was asked
+	Asked    []string  `json:"-"` // names of the probes sent in this visit; nil when not told
 	Errors   []string  `json:"-"` // what went wrong beside the result, for the log
 }
 

@@ -40,6 +40,7 @@ type Endpoint struct {
 	Pending    *Pending // what is being confirmed about it, or nil
 	Closed     Streak   // refused visits since it was last there
 	Silent     Streak   // unanswered visits since it was last there
+	Unsure     Streak   // visits that could not confirm the identity, since one did
 	Unverified bool     // told to be unverified, and not confirmed since
 	Retired    bool     // its watch was removed
 
@@ -63,6 +64,7 @@ type Pending struct {
 	Candidate probes.Observation // what the agreeing visits said together
 	Agreeing  Streak
 	Tries     int // visits since the first, of any outcome
+	Restarts  int // times that yet another identity took over
 }
 
 // A Streak is a row of visits that say the same.

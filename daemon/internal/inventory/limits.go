@@ -36,4 +36,9 @@ const (
 const (
 	maxAsked  = 64 // names of probes asked of one endpoint
 	triesEach = 4  // hurried visits per confirmation needed, then routine
+
+	// maxRestarts is how often the identity of something that appears may
+	// differ from visit to visit. That it is there is certain by then, and
+	// it is told with the identity seen last.
+	maxRestarts = 6
 )

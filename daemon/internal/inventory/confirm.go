@@ -1,0 +1,173 @@
+package inventory
+
+import (
+	"time"
+
+	"sonde/daemon/internal/event"
+	"sonde/probes"
+)
+
+// appears confirms that something is there, after the rules for what is new.
+func (d *decision) appears(a event.Action) {
+	p := d.candidate()
+	d.consider(a, event.CauseTarget, corroborates(&p.Candidate, d.seen))
+	if !p.Agreeing.holds(d.rules.span(a)) && p.Restarts < maxRestarts {
+		d.hurry()
+		return
+	}
+	if a == event.ServiceReturned {
+		d.returns(p)
+		return
+	}
+	d.Status = Present
+	d.believe(p.Candidate)
+	ev := d.event(a, event.CauseTarget)
+	ev.AbsentAt = d.AbsentAt.UTC()
+	ev.Confirmations = p.Agreeing.Count
+	d.tell(ev)
+}
+
+// returns tells that what was gone is back, and what is different about it.
+func (d *decision) returns(p *Pending) {
+	d.Status = Present
+	was := d.Current
+	seen := p.Candidate
+	d.seen = &seen
+	if rel, _ := d.recognise(); rel == weaker {
+		d.Pending = nil
+		d.Current.State, d.Current.Reason = seen.State, seen.Reason
+		d.Current.Outcome = seen.Outcome
+	} else {
+		d.believe(seen)
+	}
+	ev := d.event(event.ServiceReturned, event.CauseTarget)
+	if rank(was.Strength) > 0 {
+		ev.Changed = difference(&was, &d.Current)
+		ev.ChangeKind = kindOf(ev.Changed)
+	}
+	if len(ev.Changed) > 0 {
+		ev.Previous, _ = told(&was)
+	}
+	ev.Confirmations = p.Agreeing.Count
+	d.tell(ev)
+}
+
+// confirm counts a visit towards a change from base, and concludes when there
+// are enough.
+func (d *decision) confirm(a event.Action, c event.Cause, base *probes.Observation) {
+	d.consider(a, c, d.Pending != nil && d.continues(a, base))
+	p := d.Pending
+	if !p.Agreeing.holds(d.rules.span(a)) {
+		d.hurry()
+		d.age()
+		return
+	}
+	if a == event.ServiceUnverified {
+		d.weakened(p, base)
+		return
+	}
+	was := *base
+	d.believe(p.Candidate)
+	d.tellChange(a, p.Cause, &was, p.Agreeing.Count)
+}
+
+// weakened tells that an identity is no longer recognised. It stays what is
+// believed, as nothing contradicts it.
+func (d *decision) weakened(p *Pending, base *probes.Observation) {
+	d.Pending = nil
+	d.Unverified = true
+	ev := d.event(event.ServiceUnverified, p.Cause)
+	ev.Reason = ReasonWeaker
+	ev.Endpoint, ev.Evidence = told(d.seen)
+	ev.Previous, _ = told(base)
+	ev.Confirmations = p.Agreeing.Count
+	d.tell(ev)
+}
+
+// ReasonWeaker is the reason of a service.unverified whose service answers,
+// but no longer shows what it was known by. Otherwise the reason is the
+// outcome of the last visit.
+const ReasonWeaker = "weaker"
+
+// consider counts the visit towards what is pending if it agrees, and else
+// begins anew with what it saw.
+func (d *decision) consider(a event.Action, c event.Cause, agrees bool) {
+	p := d.candidate()
+	if !agrees || p.Action != a {
+		if p.Agreeing.Count > 0 {
+			p.Restarts++
+		}
+		p.Action, p.Cause = a, c
+		p.Candidate, p.Agreeing = *d.seen, Streak{}
+	}
+	p.Candidate = merge(&p.Candidate, d.seen)
+	p.Agreeing.add(d.visit.At)
+	p.Tries++
+}
+
+func (d *decision) candidate() *Pending {
+	if d.Pending == nil {
+		d.Pending = &Pending{}
+	}
+	return d.Pending
+}
+
+// continues tells whether the visit says what is pending against base.
+func (d *decision) continues(a event.Action, base *probes.Observation) bool {
+	p := d.Pending
+	switch {
+	case p.Action != a:
+		return false
+	case a == event.ServiceUnverified:
+		return true
+	case !corroborates(&p.Candidate, d.seen):
+		return false
+	case compare(base, d.seen) == same: // only attributes changed: the same ones?
+		return len(attributeConflicts(&p.Candidate, d.seen)) == 0
+	default:
+		return true
+	}
+}
+
+// corroborates tells whether both may have seen the same service.
+func corroborates(candidate, seen *probes.Observation) bool {
+	switch compare(candidate, seen) {
+	case same, learned:
+		return true
+	case weaker:
+		return rank(seen.Strength) == 0 || len(conflicts(candidate, seen)) == 0
+	default:
+		return false
+	}
+}
+
+// missed handles a visit that says nothing about what is pending.
+func (d *decision) missed() {
+	if d.Pending != nil {
+		d.Pending.Tries++
+		d.hurry()
+	}
+}
+
+// hurry asks for the next visit of a confirmation, for as long as there is
+// hope that it comes to an end.
+func (d *decision) hurry() {
+	p := d.Pending
+	visits, over := d.rules.span(p.Action)
+	if p.Tries >= triesEach*atLeastOne(visits) {
+		return
+	}
+	why := ConfirmChanged
+	if p.Action == event.ServiceNew || p.Action == event.ServiceReturned {
+		why = ConfirmNew
+	}
+	d.Next = Next{At: p.Agreeing.due(visits, over, d.visit.At), Why: why}
+}
+
+// span gives the numbers by which an action is confirmed.
+func (r Rules) span(a event.Action) (visits int, over time.Duration) {
+	if a == event.ServiceNew || a == event.ServiceReturned {
+		return r.NewVisits, r.NewSpacing
+	}
+	return r.ChangedVisits, r.ChangedOver
+}

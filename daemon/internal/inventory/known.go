@@ -1,0 +1,201 @@
+package inventory
+
+import (
+	"slices"
+
+	"sonde/daemon/internal/event"
+	"sonde/probes"
+)
+
+// isKnown handles an endpoint that is told already and is still there: is it
+// what it was?
+func (d *decision) isKnown() {
+	d.Current.State, d.Current.Reason = probes.Open, d.seen.Reason
+	if d.saysNothing() {
+		d.unsure()
+		return
+	}
+	rel, base := d.recognise()
+	if rel == weaker && d.strangeCertificate() {
+		// The handshake still tells: judge the certificate alone.
+		o := *base
+		o.TLS, o.Evidence = d.seen.TLS, nil
+		d.seen, rel = &o, same
+	}
+	switch rel {
+	case same:
+		d.agrees(base)
+	case learned:
+		if otherDatabase(base, d.seen) {
+			d.reclassify(base)
+			return
+		}
+		d.confirm(event.ServiceReclassified, event.CauseSelf, base)
+	case weaker:
+		d.weakens(base)
+	default:
+		d.contradicts(base)
+	}
+}
+
+// saysNothing tells whether the visit, though the endpoint is there, must not
+// touch the identity: no answer, our own limits, a bare close where a service
+// is known, or no more than the beginning of the answer known before.
+func (d *decision) saysNothing() bool {
+	switch d.seen.Outcome {
+	case probes.OutcomeAnswered:
+		was, is := d.Current.Evidence, d.seen.Evidence
+		return was != nil && is != nil && was.Probe == is.Probe &&
+			len(is.Answer) > 0 && len(is.Answer) < len(was.Answer) &&
+			string(was.Answer[:len(is.Answer)]) == string(is.Answer) &&
+			compare(&d.Current, d.seen) != same
+	case probes.OutcomeTCPWrapped:
+		return rank(d.Current.Strength) > 0
+	default:
+		return true
+	}
+}
+
+// recognise finds the identity of the endpoint that the visit is closest to.
+func (d *decision) recognise() (relation, *probes.Observation) {
+	best, base := compare(&d.Current, d.seen), d.Current
+	for i := range d.Others {
+		if rel := compare(&d.Others[i], d.seen); rel < best {
+			best, base = rel, d.Others[i]
+		}
+	}
+	return best, &base
+}
+
+func (d *decision) strangeCertificate() bool {
+	return slices.ContainsFunc(d.strange(d.seen), func(a attribute) bool {
+		return a.field == fieldCert
+	})
+}
+
+// agrees handles a visit that found an identity of the set.
+func (d *decision) agrees(base *probes.Observation) {
+	if len(d.strange(d.seen)) > 0 {
+		d.confirm(event.ServiceChanged, event.CauseTarget, base)
+		return
+	}
+	if p := d.Pending; p != nil && p.Action != event.ServiceUnverified {
+		d.Alternations++
+	}
+	d.believe(*d.seen)
+}
+
+// weakens handles a visit that says less than what is known.
+func (d *decision) weakens(base *probes.Observation) {
+	if p := d.Pending; p != nil && p.Action != event.ServiceUnverified || d.Unverified {
+		d.unsure()
+		return
+	}
+	cause := event.CauseTarget
+	if otherDatabase(base, d.seen) {
+		cause = event.CauseDatabase
+	}
+	d.confirm(event.ServiceUnverified, cause, base)
+}
+
+// contradicts handles a visit that found something else than ever before.
+func (d *decision) contradicts(base *probes.Observation) {
+	if old := d.outdated(); old != nil {
+		d.reclassify(old)
+		return
+	}
+	if comparable(base, d.seen, d.Asked) {
+		d.confirm(event.ServiceChanged, event.CauseTarget, base)
+		return
+	}
+	d.confirm(event.ServiceReclassified, event.CauseEngine, base)
+}
+
+// outdated finds an identity that another database gave: what the same probe
+// says by today's database need not look like it.
+func (d *decision) outdated() *probes.Observation {
+	for _, o := range append([]probes.Observation{d.Current}, d.Others...) {
+		if otherDatabase(&o, d.seen) {
+			return &o
+		}
+	}
+	return nil
+}
+
+func otherDatabase(a, b *probes.Observation) bool {
+	return a.Database != "" && b.Database != "" && a.Database != b.Database
+}
+
+// reclassify replaces an identity of another database at once: our files
+// changed, not the target, so there is nothing to wait for.
+func (d *decision) reclassify(old *probes.Observation) {
+	was := *old
+	d.forget(&was)
+	d.believe(*d.seen)
+	d.tellChange(event.ServiceReclassified, event.CauseDatabase, &was, 1)
+}
+
+// tellChange tells that was has become Current.
+func (d *decision) tellChange(a event.Action, c event.Cause, was *probes.Observation, n int) {
+	ev := d.event(a, c)
+	ev.Previous, _ = told(was)
+	if rank(was.Strength) > 0 {
+		ev.Changed = difference(was, &d.Current)
+		ev.ChangeKind = kindOf(ev.Changed)
+	}
+	ev.Confirmations = n
+	d.tell(ev)
+}
+
+// unsure handles a visit that could not confirm the identity.
+func (d *decision) unsure() {
+	d.ask()
+	d.missed()
+	if d.Status == Present {
+		d.age()
+	}
+}
+
+// age counts a visit that did not confirm the identity. When none could for
+// long enough, that is told, once.
+func (d *decision) age() {
+	d.Unsure.add(d.visit.At)
+	if d.Unverified || rank(d.Current.Strength) == 0 ||
+		!d.Unsure.holds(2, d.rules.UnverifiedAfter) {
+		return
+	}
+	d.Unverified = true
+	ev := d.event(event.ServiceUnverified, causeOf(d.seen.Outcome))
+	ev.Reason = string(d.seen.Outcome)
+	ev.Confirmations = d.Unsure.Count
+	d.tell(ev)
+}
+
+// ask remembers the probes of this visit. Those of visits that are still to
+// be confirmed are left out, or else the second of them would find that its
+// probe was asked before.
+func (d *decision) ask() {
+	names := d.seen.Asked
+	if p := d.seen.Probe; p != "" && !slices.Contains(names, p) {
+		names = append(slices.Clip(names), p)
+	}
+	for _, name := range names {
+		at, known := slices.BinarySearch(d.Asked, name)
+		if !known && len(d.Asked) < maxAsked {
+			d.Asked = slices.Insert(d.Asked, at, name)
+		}
+	}
+}
+
+// causeOf tells whom an outcome without a result is to be blamed on.
+func causeOf(o probes.Outcome) event.Cause {
+	switch o {
+	case probes.OutcomeBlocked, probes.OutcomeHeld, probes.OutcomeUndecided,
+		probes.OutcomeInconclusive:
+		return event.CauseSelf
+	case probes.OutcomeUnreachable:
+		return event.CausePath
+	default:
+		return event.CauseTarget
+	}
+}

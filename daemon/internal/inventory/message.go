@@ -1,0 +1,76 @@
+package inventory
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"sonde/daemon/internal/event"
+	"sonde/probes"
+)
+
+// maxMessage is the longest line for people, in bytes: with address, date and
+// names it still fits a syslog message of 1 KiB.
+const maxMessage = 480
+
+// message is the event of an endpoint in one line for people.
+func message(ev *event.Event) string {
+	return cleanString(ev.Target()+": "+sentence(ev), maxMessage)
+}
+
+func sentence(ev *event.Event) string {
+	is := describe(ev.Endpoint)
+	switch ev.Action {
+	case event.ServiceBaseline:
+		return "first look finds " + is
+	case event.ServiceNew:
+		return "new service " + is + ", absent on " + stamp(ev.AbsentAt)
+	case event.ServiceChanged:
+		return strings.Join(ev.Changed, ", ") + " changed: was " +
+			describe(ev.Previous) + ", is " + is
+	case event.ServiceGone:
+		return fmt.Sprintf("gone (%s): was %s, last seen %s", ev.Reason, is, stamp(ev.LastSeen))
+	case event.ServiceReturned:
+		if ev.Previous != nil {
+			return "returned as " + is + ", was " + describe(ev.Previous)
+		}
+		return "returned: " + is
+	case event.ServiceReclassified:
+		return fmt.Sprintf("recognised anew (%s): was %s, is %s",
+			ev.Cause, describe(ev.Previous), is)
+	case event.ServiceUnverified:
+		if ev.Previous != nil {
+			return "no longer shows that it is " + describe(ev.Previous)
+		}
+		return fmt.Sprintf("could not be verified (%s): was %s", ev.Reason, is)
+	default:
+		return string(ev.Action) + " " + is
+	}
+}
+
+// describe names a service: "https nginx 1.24 (Ubuntu)".
+func describe(o *probes.Observation) string {
+	if o == nil {
+		return "unknown"
+	}
+	s := o.Identity.String()
+	switch {
+	case s == "":
+		s = "an unknown service"
+	case rank(o.Strength) == 0:
+		s += "?" // a guess from the port number
+	}
+	if o.Tunnel != probes.NoTunnel {
+		s += " over " + string(o.Tunnel)
+	}
+	for _, t := range o.TLS {
+		if t.Certificate != nil && t.Certificate.SHA256 != "" {
+			const enough = 12 // hex digits; people compare, receivers have the field
+			sum := t.Certificate.SHA256
+			return s + ", certificate " + sum[:min(len(sum), enough)]
+		}
+	}
+	return s
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
