@@ -11,6 +11,13 @@ package engine
 // the same place leads to the same end, because the program unrolls counted
 // groups and so keeps no counts outside its position; and the first time it
 // failed, or the search would be over. So the second time can fail at once.
+// One thing beside the place counts: a loop whose body can match the empty
+// string goes on after an iteration that consumed something and ends after one
+// that did not. So within such a loop a choice has two bits for each place, for
+// an iteration that began here and for one that began before; and with d such
+// loops around it d+1 bits, for an inner iteration never begins before an outer
+// one. Without them the groups of a last, empty iteration would be lost.
+//
 // Back-references break this (the groups are part of the state); programs
 // that have them run without bits and only under the step limit.
 //
@@ -59,13 +66,13 @@ func (m *Machine) run(p *Program, b []byte, start, limit int) Result {
 			ok = m.times(in, b, pos)
 			pc, pos = pc+1, pos+int(in.x)
 		case opStar, opUpTo:
-			pc, pos, ok = m.repeat(in, b, pc, pos)
+			pc, pos, ok = m.repeat(p, in, b, pc, pos)
 		case opJump:
 			pc = in.x
 		case opSplit:
-			pc, ok = m.choose(in, b, in.x, in.y, pos)
+			pc, ok = m.choose(p, in, b, in.x, in.y, pos)
 		case opLoop:
-			pc, ok = m.again(in, b, pc, pos)
+			pc, ok = m.again(p, in, b, pc, pos)
 		case opMark:
 			m.push(frame{kind: frameMark, pc: in.x, pos: m.marks[in.x]})
 			m.marks[in.x] = int32(pos)
@@ -107,7 +114,7 @@ func (m *Machine) backtrack(p *Program, b []byte) (pc int32, pos int, ok bool) {
 				return f.pc + 1, pos, true
 			}
 		case frameLazy:
-			if pos, ok := m.more(&p.insts[f.pc], b, f); ok {
+			if pos, ok := m.more(p, &p.insts[f.pc], b, f); ok {
 				return f.pc + 1, pos, true
 			}
 		}
@@ -123,7 +130,7 @@ func (m *Machine) backtrack(p *Program, b []byte) (pc int32, pos int, ok bool) {
 			m.trail = m.trail[:f.pos]
 		case frameSub:
 			m.sub = f.aux
-			if in := &p.insts[f.pc]; in.op == opLook && in.flag {
+			if in := &p.insts[f.pc]; in.op == opLook && in.mode == modeNegate {
 				return in.x, int(f.pos), true
 			}
 		}
@@ -144,7 +151,7 @@ func (m *Machine) setSlot(slot, value int32) {
 
 // choose goes to first, and leaves second on the stack, as far as the next
 // byte allows either. in.set belongs to in.x, in.next to the other way.
-func (m *Machine) choose(in *inst, b []byte, first, second int32, pos int) (int32, bool) {
+func (m *Machine) choose(p *Program, in *inst, b []byte, first, second int32, pos int) (int32, bool) {
 	one, two := possible(in.set, b, pos), possible(in.next, b, pos)
 	if first != in.x {
 		one, two = two, one
@@ -152,7 +159,7 @@ func (m *Machine) choose(in *inst, b []byte, first, second int32, pos int) (int3
 	if !one && !two {
 		return 0, false
 	}
-	if m.memo && m.seen(in.memo, pos) {
+	if m.memo && m.seen(p, in, pos) {
 		return 0, false
 	}
 	switch {
@@ -165,12 +172,12 @@ func (m *Machine) choose(in *inst, b []byte, first, second int32, pos int) (int3
 }
 
 // again ends one iteration of a loop over a group.
-func (m *Machine) again(in *inst, b []byte, pc int32, pos int) (int32, bool) {
+func (m *Machine) again(p *Program, in *inst, b []byte, pc int32, pos int) (int32, bool) {
 	if in.y > 0 && m.marks[in.y-1] == int32(pos) {
 		return pc + 1, true // an empty iteration is the last
 	}
-	if in.lazy {
-		return m.choose(in, b, pc+1, in.x, pos)
+	if in.mode == modeLazy {
+		return m.choose(p, in, b, pc+1, in.x, pos)
 	}
-	return m.choose(in, b, in.x, pc+1, pos)
+	return m.choose(p, in, b, in.x, pc+1, pos)
 }

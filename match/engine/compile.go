@@ -27,7 +27,7 @@ func (c *Compiler) Compile(re *syntax.Regexp) (*Program, error) {
 		insts:    e.insts[:len(e.insts):len(e.insts)],
 		lits:     string(e.lits),
 		groups:   re.Groups,
-		marks:    e.marks,
+		outer:    e.outer,
 		choices:  e.choices,
 		minLen:   re.MinLen,
 		anchored: re.Root.Anchored(),
@@ -51,7 +51,8 @@ type emitter struct {
 	c        *Compiler
 	insts    []inst
 	lits     []byte
-	marks    int
+	outer    []uint16 // Program.outer
+	loop     uint16   // inst.loop of a choice at this place
 	choices  int
 	backrefs bool // the pattern has back-references
 
@@ -71,10 +72,24 @@ func (e *emitter) emit(in inst) int {
 	switch in.op {
 	case opSplit, opLoop, opStar, opUpTo:
 		in.memo = int32(e.choices)
+		in.loop = e.loop
 		e.choices++
+		for l := e.loop; l > 0; l = e.outer[l-1] {
+			e.choices++
+		}
 	}
 	e.insts = append(e.insts, in)
 	return len(e.insts) - 1
+}
+
+// register gives a new register.
+func (e *emitter) register() int32 {
+	if len(e.outer) >= MaxInstructions {
+		e.full = true
+		return 0
+	}
+	e.outer = append(e.outer, e.loop)
+	return int32(len(e.outer) - 1)
 }
 
 func (e *emitter) here() int32 { return int32(len(e.insts)) }
@@ -102,13 +117,15 @@ func (e *emitter) node(n *syntax.Node) {
 	case syntax.OpCapture:
 		e.capture(n)
 	case syntax.OpAtomic:
-		e.emit(inst{op: opAtomic})
-		e.node(n.Subs[0])
-		e.emit(inst{op: opAccept})
+		e.atomic(func() { e.node(n.Subs[0]) })
 	case syntax.OpLook:
 		e.look(n)
 	case syntax.OpBackref:
-		e.emit(inst{op: opBackref, x: int32(n.Group), flag: n.Fold})
+		in := inst{op: opBackref, x: int32(n.Group)}
+		if n.Fold {
+			in.mode = modeFold
+		}
+		e.emit(in)
 	case syntax.OpBegin:
 		e.emit(inst{op: opBegin})
 	case syntax.OpEnd:
@@ -116,8 +133,15 @@ func (e *emitter) node(n *syntax.Node) {
 	case syntax.OpVeryEnd:
 		e.emit(inst{op: opVeryEnd})
 	case syntax.OpWordBoundary, syntax.OpNotWordBoundary:
-		e.emit(inst{op: opBoundary, flag: n.Op == syntax.OpNotWordBoundary})
+		e.emit(inst{op: opBoundary, mode: negated(n.Op == syntax.OpNotWordBoundary)})
 	}
+}
+
+func negated(yes bool) mode {
+	if yes {
+		return modeNegate
+	}
+	return 0
 }
 
 func (e *emitter) literal(n *syntax.Node) {
@@ -168,8 +192,7 @@ func (e *emitter) capture(n *syntax.Node) {
 	}
 	// A reference to a group inside that group means what it matched before,
 	// so both ends change together when it closes.
-	mark := int32(e.marks)
-	e.marks++
+	mark := e.register()
 	e.emit(inst{op: opMark, x: mark})
 	e.node(n.Subs[0])
 	e.emit(inst{op: opClose, x: int32(n.Group), y: mark})
@@ -180,8 +203,20 @@ func hasBackref(n *syntax.Node) bool {
 	return n.Op == syntax.OpBackref || slices.ContainsFunc(n.Subs, hasBackref)
 }
 
+// atomic emits a sub-run around body. What becomes of a loop outside it is
+// decided after it, so within it only its own loops count.
+func (e *emitter) atomic(body func()) {
+	defer func(loop uint16) { e.loop = loop }(e.loop)
+	e.loop = 0
+	e.emit(inst{op: opAtomic})
+	body()
+	e.emit(inst{op: opAccept})
+}
+
 func (e *emitter) look(n *syntax.Node) {
-	look := e.emit(inst{op: opLook, flag: n.Negate})
+	look := e.emit(inst{op: opLook, mode: negated(n.Negate)})
+	defer func(loop uint16) { e.loop = loop }(e.loop)
+	e.loop = 0
 	switch {
 	case !n.Behind:
 		e.node(n.Subs[0])

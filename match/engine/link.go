@@ -15,10 +15,10 @@ func (c *Compiler) link(p *Program) {
 			in.set, in.next = f.from(c, in.x), f.from(c, int32(i+1))
 		case opStar, opUpTo:
 			in.next = f.from(c, int32(i+1))
-			if in.next != nil && in.greed == syntax.Greedy && in.set.Disjoint(in.next) {
+			if in.next != nil && in.mode == modeGreedy && in.set.Disjoint(in.next) {
 				// Wherever the loop could stop early the byte that comes is
 				// one that cannot follow it, so giving back is futile.
-				in.greed = syntax.Possessive
+				in.mode = modePossessive
 			}
 			if in.op == opStar {
 				in.x, in.y = shape(in.set), only(in.next)

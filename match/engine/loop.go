@@ -23,15 +23,15 @@ func (m *Machine) times(in *inst, b []byte, pos int) bool {
 }
 
 // repeat starts a loop over one set: opStar or opUpTo.
-func (m *Machine) repeat(in *inst, b []byte, pc int32, pos int) (int32, int, bool) {
-	if in.greed == syntax.Possessive {
-		end := m.runEnd(in, b, pos, false)
+func (m *Machine) repeat(p *Program, in *inst, b []byte, pc int32, pos int) (int32, int, bool) {
+	if in.mode == modePossessive {
+		end := m.runEnd(p, in, b, pos, false)
 		return pc + 1, end, true
 	}
-	if m.memo && m.seen(in.memo, pos) {
+	if m.memo && m.seen(p, in, pos) {
 		return 0, 0, false
 	}
-	if in.greed == syntax.Lazy {
+	if in.mode == modeLazy {
 		left := int32(-1)
 		if in.op == opUpTo {
 			left = in.x
@@ -39,7 +39,7 @@ func (m *Machine) repeat(in *inst, b []byte, pc int32, pos int) (int32, int, boo
 		m.push(frame{kind: frameLazy, pc: pc, pos: int32(pos), aux: left})
 		return pc + 1, pos, possible(in.next, b, pos)
 	}
-	end := m.runEnd(in, b, pos, m.memo && in.op == opStar)
+	end := m.runEnd(p, in, b, pos, m.memo && in.op == opStar)
 	if end > pos {
 		m.push(frame{kind: frameGreedy, pc: pc, pos: int32(end), aux: int32(pos)})
 	}
@@ -48,14 +48,14 @@ func (m *Machine) repeat(in *inst, b []byte, pc int32, pos int) (int32, int, boo
 
 // runEnd finds where the loop must stop. With marking it notes every place
 // that it passes, and stops before one that was passed already.
-func (m *Machine) runEnd(in *inst, b []byte, pos int, marking bool) int {
+func (m *Machine) runEnd(p *Program, in *inst, b []byte, pos int, marking bool) int {
 	end, most := pos, len(b)
 	if in.op == opUpTo {
 		most = min(most, pos+int(in.x))
 	}
 	switch {
 	case marking:
-		for end < most && in.set.Contains(b[end]) && !m.seen(in.memo, end+1) {
+		for end < most && in.set.Contains(b[end]) && !m.seen(p, in, end+1) {
 			end++
 		}
 	case in.op == opStar && in.x == shapeAll:
@@ -88,7 +88,7 @@ func (m *Machine) less(in *inst, b []byte, f *frame) (int, bool) {
 }
 
 // more takes one more byte for a lazy loop, or as many as it takes.
-func (m *Machine) more(in *inst, b []byte, f *frame) (int, bool) {
+func (m *Machine) more(p *Program, in *inst, b []byte, f *frame) (int, bool) {
 	if in.op == opStar && in.x == shapeAll && in.y > 0 && !m.memo {
 		return m.moreOfAny(in, b, f)
 	}
@@ -96,7 +96,7 @@ func (m *Machine) more(in *inst, b []byte, f *frame) (int, bool) {
 		pos++
 		f.pos, f.aux = int32(pos), f.aux-1
 		m.steps++
-		if m.memo && in.op == opStar && m.seen(in.memo, pos) {
+		if m.memo && in.op == opStar && m.seen(p, in, pos) {
 			return 0, false
 		}
 		if possible(in.next, b, pos) {

@@ -59,18 +59,26 @@ func (m *Machine) Search(p *Program, b []byte) (Result, int) {
 	if r := m.search(p, b, 4096+8*len(b)); r != Undecided {
 		return r, m.steps
 	}
-	if bits := p.choices * m.width; bits <= maxVisited {
-		m.memo = true
-		m.visited = slices.Grow(m.visited[:0], (bits+63)/64)[:(bits+63)/64]
-		clear(m.visited)
-	}
+	m.useVisited(p)
 	return m.search(p, b, m.steps+MaxSteps), m.steps
+}
+
+// useVisited switches the bits on, unless they would take too much memory.
+func (m *Machine) useVisited(p *Program) bool {
+	words := (p.choices*m.width + 63) / 64
+	if words > maxVisited/64 {
+		return false
+	}
+	m.visited = slices.Grow(m.visited[:0], words)[:words]
+	clear(m.visited)
+	m.memo = true
+	return true
 }
 
 func (m *Machine) prepare(p *Program, n int) {
 	slots := 2 * (p.groups + 1)
 	m.slots = slices.Grow(m.slots[:0], slots)[:slots]
-	m.marks = slices.Grow(m.marks[:0], p.marks)[:p.marks]
+	m.marks = slices.Grow(m.marks[:0], len(p.outer))[:len(p.outer)]
 	for i := range m.marks {
 		m.marks[i] = -1
 	}
@@ -106,20 +114,30 @@ func (m *Machine) Groups() int { return len(m.slots) / 2 }
 // Group gives the part of b that group n matched last; group 0 is the whole
 // match. ok is false for a group that took no part. The bytes are b's own.
 func (m *Machine) Group(b []byte, n int) (part []byte, ok bool) {
-	if n < 0 || 2*n+1 >= len(m.slots) {
-		return nil, false
-	}
-	lo, hi := m.slots[2*n], m.slots[2*n+1]
-	if lo < 0 || hi < lo {
+	lo, hi, ok := m.Bounds(n)
+	if !ok {
 		return nil, false
 	}
 	return b[lo:hi:hi], true
 }
 
-// seen reports whether the choice was taken at this place before, in which
+// Bounds is Group as offsets.
+func (m *Machine) Bounds(n int) (lo, hi int, ok bool) {
+	if n < 0 || 2*n+1 >= len(m.slots) {
+		return 0, 0, false
+	}
+	lo, hi = int(m.slots[2*n]), int(m.slots[2*n+1])
+	return lo, hi, lo >= 0 && hi >= lo
+}
+
+// seen reports whether the choice was taken in this state before, in which
 // case it failed, and notes that it is taken now.
-func (m *Machine) seen(choice int32, pos int) bool {
-	bit := uint32(int(choice)*m.width + pos)
+func (m *Machine) seen(p *Program, in *inst, pos int) bool {
+	choice := int(in.memo)
+	for l := in.loop; l > 0 && m.marks[l-1] == int32(pos); l = p.outer[l-1] {
+		choice++
+	}
+	bit := uint32(choice*m.width + pos)
 	w, mask := &m.visited[bit>>6], uint64(1)<<(bit&63)
 	if *w&mask != 0 {
 		return true

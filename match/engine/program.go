@@ -57,8 +57,8 @@ const (
 	opFold            // the same in lower case, matched in either
 	opSet             // set
 	opSetTimes        // set, x times
-	opStar            // set, any number of times, as greed says
-	opUpTo            // set, at most x times, as greed says
+	opStar            // set, any number of times, as mode says
+	opUpTo            // set, at most x times, as mode says
 	opJump            // to x
 	opSplit           // try x, then y
 	opLoop            // end of an iteration: to x again, or on; register y-1 if y > 0
@@ -76,14 +76,28 @@ const (
 	opBoundary // negate
 )
 
+// A mode says how an instruction does what it does.
+type mode uint8
+
+const (
+	modeGreedy     = mode(syntax.Greedy)     // opStar, opUpTo, opLoop
+	modeLazy       = mode(syntax.Lazy)       // opStar, opUpTo, opLoop
+	modePossessive = mode(syntax.Possessive) // opStar, opUpTo
+
+	modeNegate mode = 1 // opLook, opBoundary
+	modeFold   mode = 1 // opBackref
+)
+
 // An inst is one instruction. Its fields mean what the opcode says.
 type inst struct {
-	op    opcode
-	greed syntax.Greed // opStar, opUpTo
-	lazy  bool         // opLoop: leave first
-	flag  bool         // opLook, opBoundary: negate; opBackref: fold
-	memo  int32        // opSplit, opLoop, opStar, opUpTo: number of the choice
-	x, y  int32        // opStar: x is a starShape, y the only byte of next plus one
+	op   opcode
+	mode mode
+	// loop is one more than the register of the innermost loop around a
+	// choice, if that loop can iterate without consuming; memo is the number
+	// of the choice. See backtrack.go.
+	loop uint16
+	memo int32
+	x, y int32 // opStar: x is a starShape, y the only byte of next plus one
 	// set is what may come now: for opSplit and opLoop on the way to x. next
 	// is what must come behind: for opSplit and opLoop on the way that is not
 	// x. A nil set says nothing.
@@ -104,9 +118,9 @@ const (
 type Program struct {
 	insts    []inst
 	lits     string
-	groups   int // capture groups, without the whole match
-	marks    int // registers for opMark
-	choices  int // instructions with a memo number
+	groups   int      // capture groups, without the whole match
+	outer    []uint16 // for each register of opMark, inst.loop of its loop
+	choices  int      // memo numbers
 	minLen   int
 	anchored bool
 	backrefs bool // visited bits would be wrong

@@ -17,9 +17,7 @@ func (e *emitter) repeat(n *syntax.Node) {
 	if n.Greed == syntax.Possessive {
 		greedy := *n
 		greedy.Greed = syntax.Greedy
-		e.emit(inst{op: opAtomic})
-		e.repeat(&greedy)
-		e.emit(inst{op: opAccept})
+		e.atomic(func() { e.repeat(&greedy) })
 		return
 	}
 	lazy := n.Greed == syntax.Lazy
@@ -43,9 +41,9 @@ func (e *emitter) repeatSet(n *syntax.Node, set syntax.ByteSet) {
 	}
 	switch {
 	case n.Max == syntax.Infinite:
-		e.emit(inst{op: opStar, set: shared, greed: n.Greed})
+		e.emit(inst{op: opStar, set: shared, mode: mode(n.Greed)})
 	case n.Max > n.Min:
-		e.emit(inst{op: opUpTo, set: shared, greed: n.Greed, x: int32(n.Max - n.Min)})
+		e.emit(inst{op: opUpTo, set: shared, mode: mode(n.Greed), x: int32(n.Max - n.Min)})
 	}
 }
 
@@ -63,14 +61,18 @@ func (e *emitter) repeatForever(n *syntax.Node, lazy bool) {
 		skip = e.optionally(lazy)
 	}
 	start := e.here()
-	mark := int32(0)
-	if canBeEmpty(sub) {
-		e.emit(inst{op: opMark, x: int32(e.marks)})
-		e.marks++
-		mark = int32(e.marks)
+	loop := inst{op: opLoop, x: start, mode: mode(n.Greed)}
+	if outer := e.loop; canBeEmpty(sub) {
+		mark := e.register()
+		e.emit(inst{op: opMark, x: mark})
+		loop.y = mark + 1
+		e.loop = uint16(loop.y)
+		e.node(sub)
+		e.loop = outer
+	} else {
+		e.node(sub)
 	}
-	e.node(sub)
-	e.emit(inst{op: opLoop, x: start, y: mark, lazy: lazy})
+	e.emit(loop)
 	e.land(skip, lazy)
 }
 

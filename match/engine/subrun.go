@@ -16,7 +16,7 @@ func (m *Machine) accept(p *Program, pc int32, pos int) (int32, int, bool) {
 	in := &p.insts[f.pc]
 	m.forget(int(m.stack[base+1].pos))
 	m.sub = f.aux
-	if in.op == opLook && in.flag {
+	if in.op == opLook && in.mode == modeNegate {
 		m.undo(int(base))
 		return 0, 0, false
 	}
@@ -62,7 +62,7 @@ func (m *Machine) backref(in *inst, b []byte, pos int) (int, bool) {
 	if end > len(b) {
 		return 0, false
 	}
-	if !in.flag {
+	if in.mode != modeFold {
 		return end, string(b[lo:hi]) == string(b[pos:end])
 	}
 	for i, c := range b[pos:end] {
@@ -85,7 +85,7 @@ func holds(in *inst, b []byte, pos int) bool {
 	default: // opBoundary
 		before := pos > 0 && syntax.IsWord(b[pos-1])
 		after := pos < len(b) && syntax.IsWord(b[pos])
-		return before != after != in.flag
+		return (before != after) != (in.mode == modeNegate)
 	}
 }
 

@@ -41,6 +41,9 @@ type classItem struct {
 // class reads […]. The position is at the bracket.
 func (p *parser) class() (ByteSet, error) {
 	start := p.pos
+	if _, ok, err := p.posixItem(); ok || err != nil {
+		return ByteSet{}, p.errorf(start, "[:…:] outside a class")
+	}
 	p.pos++
 	negate := p.accept("^")
 	var set ByteSet
@@ -127,10 +130,8 @@ func (p *parser) classItem(start int) (classItem, error) {
 		return classItem{char: p.src[p.pos-1]}, nil
 	}
 	c := p.src[p.pos]
-	if c == '[' && p.pos+1 < len(p.src) && strings.IndexByte(":.=", p.src[p.pos+1]) >= 0 {
-		if it, ok, err := p.posixItem(); ok || err != nil {
-			return it, err
-		}
+	if it, ok, err := p.posixItem(); ok || err != nil {
+		return it, err
 	}
 	if c != '\\' {
 		p.pos++
@@ -171,7 +172,11 @@ func (p *parser) classEscape(start int) (classItem, error) {
 
 // posixItem reads [:name:]; ok is false where the bracket is only a bracket.
 func (p *parser) posixItem() (it classItem, ok bool, err error) {
-	start, kind := p.pos, p.src[p.pos+1]
+	start := p.pos
+	if !p.peek("[:") && !p.peek("[.") && !p.peek("[=") {
+		return it, false, nil
+	}
+	kind := p.src[start+1]
 	end := posixEnd(p.src[start+2:], kind)
 	if end < 0 {
 		return it, false, nil

@@ -23,13 +23,11 @@ func (p *parser) escape() (n *Node, repeatable bool, err error) {
 	case 'E':
 		p.pos += 2
 		return nil, false, nil
-	case 'N', 'C':
+	case 'C':
 		p.pos += 2
-		set := anySet
-		if c == 'N' {
-			set = newlineSet.Not()
-		}
-		return &Node{Op: OpSet, Pos: start, Set: set}, true, nil
+		return &Node{Op: OpSet, Pos: start, Set: anySet}, true, nil
+	case 'N':
+		return p.notNewline(start)
 	case 'R':
 		p.pos += 2
 		return newlineSequence(start), true, nil
@@ -44,6 +42,20 @@ func (p *parser) escape() (n *Node, repeatable bool, err error) {
 		return nil, false, err
 	}
 	return p.literal(b, start), true, nil
+}
+
+// notNewline reads \N. With a brace behind it that is no quantifier it would
+// name a character.
+func (p *parser) notNewline(start int) (*Node, bool, error) {
+	p.pos += 2
+	if p.peek("{") {
+		brace := p.pos
+		if _, _, ok, err := p.counts(); !ok && err == nil {
+			return nil, false, p.unsupported(start, `\N{…}`)
+		}
+		p.pos = brace
+	}
+	return &Node{Op: OpSet, Pos: start, Set: newlineSet.Not()}, true, nil
 }
 
 // assertions are the escapes that match a place, not a byte. \G is the place

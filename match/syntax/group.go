@@ -1,6 +1,9 @@
 package syntax
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // group reads whatever starts with a parenthesis.
 func (p *parser) group() (n *Node, repeatable bool, err error) {
@@ -86,7 +89,7 @@ func (p *parser) capture(start int) (*Node, error) {
 // options back to what they were before it.
 func (p *parser) body(start int) (*Node, error) {
 	if p.depth++; p.depth > MaxDepth {
-		return nil, p.errorf(start, "more than %d nested groups and quantifiers", MaxDepth)
+		return nil, p.errorf(start, "more than %d nested groups", MaxDepth)
 	}
 	defer func(f Flags) { p.flags = f; p.depth-- }(p.flags)
 	return p.bodyInside(start)
@@ -108,8 +111,8 @@ func (p *parser) bodyInside(start int) (*Node, error) {
 	return n, nil
 }
 
-// groupName reads <name>, 'name' or P<name>. Names are not kept: the grammar
-// of the files can only refer to numbers.
+// groupName reads <name>, 'name' or P<name>. Names must differ, and serve no
+// other purpose: templates refer to numbers.
 func (p *parser) groupName() error {
 	start := p.pos
 	p.accept("P")
@@ -127,6 +130,11 @@ func (p *parser) groupName() error {
 			return p.errorf(start, "malformed group name")
 		}
 	}
+	name := p.src[p.pos : p.pos+end]
+	if slices.Contains(p.names, name) {
+		return p.errorf(start, "second group named %q", name)
+	}
+	p.names = append(p.names, name)
 	p.pos += end + 1
 	return nil
 }

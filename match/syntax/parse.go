@@ -10,6 +10,7 @@ type parser struct {
 	depth int
 
 	groups    int // capture groups opened so far
+	names     []string
 	maxRef    int // highest group referred to
 	maxRefPos int
 	quoted    bool // between \Q and \E

@@ -1,37 +1,27 @@
 package syntax
 
-// quantified reads the quantifiers behind n. PCRE2 lets one follow another:
-// each takes what stands before it, quantifier included.
+// quantified reads the quantifier behind n, if there is one. A second one has
+// nothing to repeat; the next atom reports it.
 func (p *parser) quantified(n *Node, start int, repeatable bool) (*Node, error) {
-	for !p.quoted && p.pos < len(p.src) {
-		at := p.pos
-		least, most, ok, err := p.quantifier()
-		if err != nil {
-			return nil, err
-		}
-		if !ok {
-			break
-		}
-		if !repeatable {
-			return nil, p.errorf(at, "quantifier behind something that cannot be repeated")
-		}
-		r := &Node{Op: OpRepeat, Pos: start, Min: least, Max: most, Subs: []*Node{n}}
-		switch {
-		case p.accept("?"):
-			r.Greed = Lazy
-		case p.accept("+"):
-			r.Greed = Possessive
-		}
-		n = r
-		if p.depth++; p.depth > MaxDepth {
-			return nil, p.errorf(at, "more than %d nested groups and quantifiers", MaxDepth)
-		}
-		defer func() { p.depth-- }()
-		if err := p.skipIgnored(); err != nil {
-			return nil, err
-		}
+	if p.quoted || p.pos >= len(p.src) {
+		return n, nil
 	}
-	return n, nil
+	at := p.pos
+	least, most, ok, err := p.quantifier()
+	if err != nil || !ok {
+		return n, err
+	}
+	if !repeatable {
+		return nil, p.errorf(at, "quantifier behind something that cannot be repeated")
+	}
+	r := &Node{Op: OpRepeat, Pos: start, Min: least, Max: most, Subs: []*Node{n}}
+	switch {
+	case p.accept("?"):
+		r.Greed = Lazy
+	case p.accept("+"):
+		r.Greed = Possessive
+	}
+	return r, nil
 }
 
 // quantifier reads *, +, ? or a count.

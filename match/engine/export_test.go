@@ -1,0 +1,10 @@
+package engine
+
+// SearchVisited is Search with visited bits from the first step on.
+func (m *Machine) SearchVisited(p *Program, b []byte) (Result, int) {
+	m.prepare(p, len(b))
+	if !p.backrefs {
+		m.useVisited(p)
+	}
+	return m.search(p, b, MaxSteps), m.steps
+}
