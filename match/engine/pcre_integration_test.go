@@ -18,6 +18,7 @@ import (
 // subjects, with and without visited bits.
 func TestFindsWhatPCRE2Finds(t *testing.T) {
 	o := pcretest.Start(t)
+	o.Plain = true
 	o.Limit(1_000_000)
 	rng := &patternMaker{Rand: rand.New(rand.NewPCG(3, 4))}
 	const rounds, subjects = 40000, 10

@@ -23,6 +23,11 @@ var source []byte
 
 // An Oracle is one running child. It belongs to one goroutine.
 type Oracle struct {
+	// Plain switches two optimisations of PCRE2 off for the patterns compiled
+	// from then on. In 10.42 they lose matches, such as that of
+	// b+(?>\W\Z)?+\S\W in "bb\xff", and of ((?>(?:[ab]){2,})++c|b\1*)a in "ba".
+	Plain bool
+
 	tb    testing.TB
 	in    *bufio.Writer
 	out   *bufio.Reader
@@ -99,6 +104,9 @@ func (o *Oracle) Compile(pattern string, ignoreCase, dotAll bool) Pattern {
 	}
 	if dotAll {
 		options |= 2
+	}
+	if o.Plain {
+		options |= 4
 	}
 	o.in.WriteByte('P')
 	o.put(options, int32(len(pattern)))

@@ -59,7 +59,8 @@ static void compile_one(void)
 	int error = 0;
 	PCRE2_SIZE offset = 0;
 	pcre2_code *code = pcre2_compile(text, len,
-		((options & 1) ? PCRE2_CASELESS : 0) | ((options & 2) ? PCRE2_DOTALL : 0),
+		((options & 1) ? PCRE2_CASELESS : 0) | ((options & 2) ? PCRE2_DOTALL : 0) |
+		((options & 4) ? PCRE2_NO_START_OPTIMIZE | PCRE2_NO_AUTO_POSSESS : 0),
 		&error, &offset, NULL);
 
 	free(text);
