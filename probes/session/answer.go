@@ -1,0 +1,116 @@
+package session
+
+import "time"
+
+// An ending is how an answer became final.
+type ending uint8
+
+const (
+	growing  ending = iota // not final
+	closed                 // the peer closed its side, or reset the connection
+	proven                 // the protocol's syntax shows the end
+	full                   // the byte limit is reached, and the rest cut off
+	settled                // no byte came for the settle time
+	cutShort               // time ran out in the middle: only provisional
+)
+
+// An answer gathers what a peer sends until it is final (SCAN-SEMANTICS part
+// 2, row 1). It is pure: bytes and time go in.
+//
+// The same bytes make the same final answer however they are cut into
+// segments, as long as the gaps stay below the settle time: the end is always
+// a position in the stream, and what a read brought beyond it is cut off.
+type answer struct {
+	limit  int           // bytes
+	settle time.Duration // silence that makes an answer final
+	ends   endFunc       // nil where no syntax is known
+
+	buf  []byte
+	from int       // where the answer to what was said last begins
+	need int       // length behind from at which asking ends can tell more
+	last time.Time // when the newest byte came
+	end  ending
+}
+
+// An endFunc looks for the end of an answer. It gives the length n of the
+// shortest complete answer in b, or n < 0 and the length from which it is
+// worth asking again. For every b the n is that of each extension of b.
+type endFunc func(b []byte) (n, need int)
+
+// room is how many more bytes the answer can take.
+func (a *answer) room() int { return a.limit - len(a.buf) }
+
+// add appends b, which came at now. Bytes after the end are dropped.
+func (a *answer) add(now time.Time, b []byte) {
+	if a.end != growing || len(b) == 0 {
+		return
+	}
+	if len(b) > a.room() {
+		b = b[:a.room()]
+	}
+	a.buf = append(a.buf, b...)
+	a.last = now
+	if fresh := a.buf[a.from:]; a.ends != nil && len(fresh) >= a.need {
+		n, need := a.ends(fresh)
+		if n >= 0 {
+			a.buf, a.end = a.buf[:a.from+n], proven
+			return
+		}
+		a.need = need
+	}
+	if a.room() == 0 {
+		a.end = full
+	}
+}
+
+// finish makes a growing answer final in the given way.
+func (a *answer) finish(how ending) {
+	if a.end == growing {
+		a.end = how
+	}
+}
+
+// tick makes the answer final if it has settled at now.
+func (a *answer) tick(now time.Time) {
+	if a.heard() && !now.Before(a.last.Add(a.settle)) {
+		a.finish(settled)
+	}
+}
+
+// wake is when the reader has to look again, if no byte comes before: at
+// patience while none has come at all, then when the answer settles, and never
+// after until.
+func (a *answer) wake(patience, until time.Time) time.Time {
+	at := patience
+	if a.heard() {
+		at = a.last.Add(a.settle)
+	}
+	if at.Before(until) {
+		return at
+	}
+	return until
+}
+
+// expire ends an answer whose time is over at now. One that has not begun
+// stays as it is.
+func (a *answer) expire(now time.Time) {
+	a.tick(now)
+	if a.heard() {
+		a.finish(cutShort)
+	}
+}
+
+// heard reports whether a byte of the awaited answer came.
+func (a *answer) heard() bool { return len(a.buf) > a.from }
+
+// final reports whether no more bytes are wanted.
+func (a *answer) final() bool { return a.end != growing }
+
+// more waits for another answer on the same connection, which is appended: a
+// rule sees both (SCAN-SEMANTICS part 1, F.1).
+func (a *answer) more(ends endFunc) {
+	a.end, a.ends, a.from, a.need = growing, ends, len(a.buf), 0
+	if a.room() == 0 {
+		a.end = full
+	}
+}

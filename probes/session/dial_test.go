@@ -1,0 +1,146 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"testing"
+
+	"sonde/probes"
+)
+
+var loopback = netip.MustParseAddr("127.0.0.1")
+
+// noDialer fails the test when it is used.
+type noDialer struct{ t *testing.T }
+
+func (d noDialer) DialContext(_ context.Context, network, address string) (net.Conn, error) {
+	d.t.Errorf("dialled %s %s", network, address)
+	return nil, os.ErrInvalid
+}
+
+// errDialer fails each connect in the same way.
+type errDialer struct{ err error }
+
+func (d errDialer) DialContext(context.Context, string, string) (net.Conn, error) {
+	return nil, d.err
+}
+
+func TestConnectErrors(t *testing.T) {
+	tests := []struct {
+		err     error
+		outcome probes.Outcome
+		state   probes.State
+		reason  string
+	}{
+		{syscall.ECONNREFUSED, probes.OutcomeRefused, probes.Closed, "conn-refused"},
+		{syscall.EHOSTUNREACH, probes.OutcomeUnreachable, probes.Filtered, "host-unreachable"},
+		{syscall.ENETUNREACH, probes.OutcomeUnreachable, probes.Filtered, "net-unreachable"},
+		{syscall.EPERM, probes.OutcomeUnreachable, probes.Filtered, "admin-prohibited"},
+		{os.ErrDeadlineExceeded, probes.OutcomeSilent, probes.Filtered, "no-response"},
+		{syscall.EMFILE, probes.OutcomeInconclusive, "", "not tried"},
+		{syscall.EADDRNOTAVAIL, probes.OutcomeInconclusive, "", "not tried"},
+	}
+	db := load(t, testDatabase, 80, false)
+	for _, tt := range tests {
+		t.Run(tt.err.Error(), func(t *testing.T) {
+			err := &net.OpError{Op: "dial", Net: "tcp", Err: tt.err}
+			p, newErr := New(Config{Database: db, Settings: quick(), Dialer: errDialer{err}})
+			if newErr != nil {
+				t.Fatal(newErr)
+			}
+			ep := probes.Endpoint{Addr: loopback, Port: 80, Transport: probes.TCP}
+			o := p.Visit(t.Context(), ep, Remembered{})
+			if o.Outcome != tt.outcome || o.State != tt.state || o.Reason != tt.reason {
+				t.Errorf("%s, %s, %q", o.Outcome, o.State, o.Reason)
+			}
+		})
+	}
+}
+
+// selfDialer gives a connection whose two ends have one address.
+type selfDialer struct{}
+
+type selfConn struct{ net.Conn }
+
+func (selfConn) LocalAddr() net.Addr  { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
+func (selfConn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
+
+func (selfDialer) DialContext(context.Context, string, string) (net.Conn, error) {
+	near, far := net.Pipe()
+	far.Close()
+	return selfConn{near}, nil
+}
+
+func TestConnectToOurselvesIsRefused(t *testing.T) {
+	db := load(t, testDatabase, 80, false)
+	p, err := New(Config{Database: db, Settings: quick(), Dialer: selfDialer{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ep := probes.Endpoint{Addr: loopback, Port: 80, Transport: probes.TCP}
+	if o := p.Visit(t.Context(), ep, Remembered{}); o.Outcome != probes.OutcomeRefused {
+		t.Errorf("outcome %s", o.Outcome)
+	}
+}
+
+func TestPaceComesBeforeEachConnect(t *testing.T) {
+	s := serve(t, "tcp4", reply(page))
+	calls := 0
+	p, err := New(Config{
+		Database: load(t, testDatabase, s.addr.Port(), false),
+		Settings: quick(),
+		Pace: func(_ context.Context, addr netip.AddrPort) error {
+			if addr != s.addr {
+				t.Errorf("paced for %v", addr)
+			}
+			calls++
+			return nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := p.Visit(t.Context(), endpoint(s), Remembered{})
+	if calls != 2 || o.Cost.Connections != 2 {
+		t.Errorf("%d calls for %d connections", calls, o.Cost.Connections)
+	}
+}
+
+func TestPaceThatNeverAllowsIsInconclusive(t *testing.T) {
+	p, err := New(Config{
+		Database: load(t, testDatabase, 80, false),
+		Settings: quick(),
+		Dialer:   noDialer{t},
+		Pace:     func(context.Context, netip.AddrPort) error { return errors.New("paused") },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ep := probes.Endpoint{Addr: loopback, Port: 80, Transport: probes.TCP}
+	if o := p.Visit(t.Context(), ep, Remembered{}); o.Outcome != probes.OutcomeInconclusive {
+		t.Errorf("outcome %s", o.Outcome)
+	}
+}
+
+func TestSettingsAreChecked(t *testing.T) {
+	db := load(t, testDatabase, 80, false)
+	for name, edit := range map[string]func(*Settings){
+		"settle":    func(s *Settings) { s.Settle = 0 },
+		"intensity": func(s *Settings) { s.Intensity = 10 },
+		"answer":    func(s *Settings) { s.MaxAnswer = MaxAnswerLimit + 1 },
+		"bytes":     func(s *Settings) { s.MaxBytes = s.MaxAnswer - 1 },
+	} {
+		s := quick()
+		edit(&s)
+		if _, err := New(Config{Database: db, Settings: s}); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	if _, err := New(Config{Settings: quick()}); err == nil {
+		t.Error("no database: no error")
+	}
+}

@@ -1,0 +1,131 @@
+package session
+
+import (
+	"fmt"
+	"time"
+
+	"sonde/probes"
+)
+
+// Settings bound what one visit does; see [DefaultSettings].
+type Settings struct {
+	Intensity int // probes that do not list the port are sent up to this rarity, 0–9
+
+	ConnectTimeout time.Duration // for one TCP connect
+	TLSTimeout     time.Duration // for one handshake
+	NullGrace      time.Duration // the peer's first word, at least
+	Settle         time.Duration // silence that ends an answer
+	WallLimit      time.Duration // a whole visit, load included
+
+	MaxProbes int           // probes sent, without listening
+	MaxBytes  int           // sent and received
+	MaxAnswer int           // kept and matched of one answer
+	MaxWait   time.Duration // waiting for answers, in sum
+
+	UDPRetries int // sends after the first
+
+	Allow Allow
+}
+
+// Allow switches on what is not asked by default.
+type Allow struct {
+	Credentials bool // probes that guess a credential
+	Held        bool // the ports of printers
+	Industrial  bool // industrial controllers, management controllers, UPSes
+}
+
+// needs is the same as the database says it.
+func (a Allow) needs() probes.Needs {
+	var n probes.Needs
+	if a.Credentials {
+		n |= probes.NeedCredentials
+	}
+	if a.Held {
+		n |= probes.NeedHeld
+	}
+	if a.Industrial {
+		n |= probes.NeedIndustrial
+	}
+	return n
+}
+
+// DefaultMaxAnswer is the fixed byte limit of an answer. It holds the header
+// and the head of nearly every web page (99 % of recorded answers of all
+// protocols are shorter than 14.5 KiB; the reference stops near 4 KiB, which
+// cuts 5 %), and twelve answers of this size, 192 KiB, stay within the byte
+// budget of a visit: hostile length alone never exhausts it.
+const DefaultMaxAnswer = 16 << 10
+
+// MaxAnswerLimit is the highest MaxAnswer: the largest answer whose matching
+// time is bounded by a promise of package match.
+const MaxAnswerLimit = 64 << 10
+
+const (
+	// maxNullGrace bounds the grace on slow paths: three round trips of
+	// more than 333 ms are taken for a slow connect instead.
+	maxNullGrace = time.Second
+
+	// nullShare is how long a silent NULL connection stays open beside a
+	// probe that waits too. A server that serves one client at a time
+	// answers the probe only when the idle connection is gone.
+	nullShare = 2 * time.Second
+
+	// glance is how long a look at a connection takes that must not wait.
+	glance = time.Millisecond
+
+	// maxErrors bounds the notes of one visit: with 12 probes and 2 tries of
+	// TLS each there is seldom more than one per connection.
+	maxErrors = 32
+)
+
+// DefaultSettings are those of SCAN-SEMANTICS.
+func DefaultSettings() Settings {
+	return Settings{
+		Intensity:      7,
+		ConnectTimeout: 5 * time.Second,
+		TLSTimeout:     8 * time.Second,
+		NullGrace:      250 * time.Millisecond,
+		Settle:         400 * time.Millisecond,
+		WallLimit:      2 * time.Minute,
+		MaxProbes:      12,
+		MaxBytes:       256 << 10,
+		MaxAnswer:      DefaultMaxAnswer,
+		MaxWait:        20 * time.Second,
+		UDPRetries:     2,
+	}
+}
+
+// check reports the first setting that no visit can work with.
+func (s Settings) check() error {
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"ConnectTimeout", s.ConnectTimeout},
+		{"TLSTimeout", s.TLSTimeout},
+		{"NullGrace", s.NullGrace},
+		{"Settle", s.Settle},
+		{"WallLimit", s.WallLimit},
+		{"MaxWait", s.MaxWait},
+	} {
+		if d.value <= 0 {
+			return fmt.Errorf("session settings: %s is %v, must be positive", d.name, d.value)
+		}
+	}
+	for _, n := range []struct {
+		name            string
+		value, min, max int
+	}{
+		{"Intensity", s.Intensity, 0, 9},
+		{"MaxProbes", s.MaxProbes, 1, 1000},
+		{"MaxAnswer", s.MaxAnswer, 1, MaxAnswerLimit},
+		{"MaxBytes", s.MaxBytes, s.MaxAnswer, 1 << 30},
+		{"UDPRetries", s.UDPRetries, 0, 10},
+	} {
+		if n.value < n.min || n.value > n.max {
+			return fmt.Errorf("session settings: %s is %d, must be %d to %d",
+				n.name, n.value, n.min, n.max)
+		}
+	}
+	return nil
+}
