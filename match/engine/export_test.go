@@ -8,3 +8,6 @@ func (m *Machine) SearchVisited(p *Program, b []byte) (Result, int) {
 	}
 	return m.search(p, b, MaxSteps), m.steps
 }
+
+// HasEmptyLoops reports whether a loop's body can match the empty string.
+func (p *Program) HasEmptyLoops() bool { return len(p.outer) > 0 }

@@ -72,3 +72,18 @@ func TestFindsWhatPCRE2Finds(t *testing.T) {
 	t.Logf("%d (pattern, subject) pairs compared, %d of them hits, %d searches undecided",
 		compared, hits, undecidedCount)
 }
+
+// TestCasesOnPCRE2 runs the table of cases on PCRE2.
+func TestCasesOnPCRE2(t *testing.T) {
+	o := pcretest.Start(t)
+	o.Plain = true
+	for _, tt := range cases {
+		p := o.Compile(tt.pattern, strings.Contains(tt.flags, "i"), strings.Contains(tt.flags, "s"))
+		o.Subject([]byte(tt.subject))
+		got := o.All([]int32{int32(p.Number)})[0]
+		if p.Error != 0 || !slices.Equal(got, tt.want) {
+			t.Errorf("%q (%s) on %.40q: PCRE2 has %v (error %d), the table %v",
+				tt.pattern, tt.flags, tt.subject, got, p.Error, tt.want)
+		}
+	}
+}
