@@ -210,7 +210,12 @@ type summary struct {
 	State    probes.State
 }
 
+// summarize drops what only the number of a test's own port suggests: it is
+// another one in each run.
 func summarize(o probes.Observation) summary {
+	if o.Strength == probes.Table {
+		o.Strength, o.Service = probes.Unmatched, ""
+	}
 	return summary{
 		Outcome: o.Outcome, Strength: o.Strength, Service: o.Service, Product: o.Product,
 		Version: o.Version, Probe: o.Probe, Tunnel: o.Tunnel, State: o.State,

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sonde/probes"
+	"sonde/probes/ports"
 )
 
 const (
@@ -420,6 +421,9 @@ match controller m|^c|
 		o := p.Visit(t.Context(), ep, Remembered{})
 		if o.Outcome != probes.OutcomeHeld || o.Reason != tt.reason || o.State != "" {
 			t.Errorf("%s/%d: %s, %q, state %q", tt.transport, tt.port, o.Outcome, o.Reason, o.State)
+		}
+		if o.Service != ports.Name(tt.port, string(tt.transport)) || o.Strength == probes.Hard {
+			t.Errorf("%s/%d: %s service %q", tt.transport, tt.port, o.Strength, o.Service)
 		}
 	}
 }

@@ -115,6 +115,7 @@ func (v *visit) shake(ctx context.Context, l *line, hello tlsprobe.Config) (agai
 	limit := min(v.budget.max.TLSTimeout, v.budget.patience())
 	hctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	l.conn.SetDeadline(time.Time{}) // what listening left; the context bounds it now
 	tunnel, facts, err := tlsprobe.Handshake(hctx, l.conn, hello)
 	if err != nil {
 		l.close()

@@ -1,0 +1,258 @@
+package session
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"io"
+	"math/big"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sonde/probes"
+)
+
+func newTLSConfig(t *testing.T) *tls.Config {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		Subject:      pkix.Name{CommonName: "box.example"},
+		NotBefore:    time.Unix(0, 0), NotAfter: time.Unix(1<<32, 0),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{
+		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
+		MinVersion:   tls.VersionTLS10,
+	}
+}
+
+// inside talks within TLS; outside tells plain HTTP that it is at the wrong
+// door, as web servers do.
+func inside(cfg *tls.Config, talk func(*server, net.Conn)) func(*server, net.Conn) {
+	return func(s *server, c net.Conn) {
+		first := make([]byte, 1)
+		if _, err := io.ReadFull(c, first); err != nil {
+			return
+		}
+		if first[0] != 0x16 {
+			if first[0] == 'G' {
+				io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\nThe plain HTTP request was sent to HTTPS port")
+			}
+			return
+		}
+		tunnel := tls.Server(pushedBack{c, first}.reader(), cfg)
+		defer tunnel.Close()
+		if tunnel.Handshake() == nil {
+			talk(s, tunnel)
+		}
+	}
+}
+
+// pushedBack is a connection of which some bytes were read already.
+type pushedBack struct {
+	net.Conn
+	head []byte
+}
+
+type headConn struct {
+	net.Conn
+	r io.Reader
+}
+
+func (p pushedBack) reader() net.Conn {
+	return headConn{p.Conn, io.MultiReader(strings.NewReader(string(p.head)), p.Conn)}
+}
+
+func (h headConn) Read(b []byte) (int, error) { return h.r.Read(b) }
+
+func TestTunnels(t *testing.T) {
+	cfg := newTLSConfig(t)
+	old := cfg.Clone()
+	old.MaxVersion = tls.VersionTLS10
+	boxweb := summary{
+		probes.OutcomeAnswered, probes.Hard, "http", "Boxweb", "1.2", "GetRequest", probes.TLS, probes.Open,
+	}
+	tests := []struct {
+		name        string
+		talk        func(*server, net.Conn)
+		isTLSPort   bool
+		known       Remembered
+		want        summary
+		connections int
+		version     string
+	}{
+		{
+			name: "HTTPS at its port", talk: inside(cfg, reply(page)), isTLSPort: true,
+			want: boxweb, connections: 2, version: "TLS 1.3",
+		},
+		{
+			name: "TLS 1.0 only", talk: inside(old, reply(page)), isTLSPort: true,
+			want: boxweb, connections: 2, version: "TLS 1.0",
+		},
+		{
+			name: "HTTPS remembered", talk: inside(cfg, reply(page)), isTLSPort: true,
+			known: Remembered{Probe: "GetRequest", Tunnel: probes.TLS},
+			want:  boxweb, connections: 1, version: "TLS 1.3",
+		},
+		{
+			name: "greeting inside", talk: inside(cfg, write("220 box ESMTP Boxmail 2\r\n")), isTLSPort: true,
+			want: summary{
+				probes.OutcomeAnswered, probes.Hard, "smtp", "Boxmail", "2", "NULL", probes.TLS, probes.Open,
+			},
+			connections: 1, version: "TLS 1.3",
+		},
+		{
+			name: "HTTPS at any port, told by the 400 page", talk: inside(cfg, reply(page)),
+			want: boxweb, version: "TLS 1.3",
+		},
+		{
+			name: "plain service at a TLS port", talk: reply(page), isTLSPort: true,
+			want: summary{
+				probes.OutcomeAnswered, probes.Hard, "http", "Boxweb", "1.2", "GetRequest", "", probes.Open,
+			},
+		},
+		{
+			name: "tunnel remembered, plain by now", talk: reply(page),
+			known: Remembered{Probe: "GetRequest", Tunnel: probes.TLS},
+			want: summary{
+				probes.OutcomeAnswered, probes.Hard, "http", "Boxweb", "1.2", "GetRequest", "", probes.Open,
+			},
+		},
+		{
+			name: "unknown inside", talk: inside(cfg, reply("WHAT?\r\n")), isTLSPort: true,
+			want: summary{
+				Outcome: probes.OutcomeAnswered, Strength: probes.Unmatched,
+				Tunnel: probes.TLS, State: probes.Open,
+			},
+			version: "TLS 1.3",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, "tcp4", tt.talk)
+			db := load(t, testDatabase, s.addr.Port(), tt.isTLSPort)
+			o := newProber(t, db, quick()).Visit(t.Context(), endpoint(s), tt.known)
+			if diff := cmp.Diff(tt.want, summarize(o)); diff != "" {
+				t.Error(diff, o.Errors)
+			}
+			if n := s.count(); tt.connections != 0 && n != tt.connections {
+				t.Errorf("%d connections, want %d", n, tt.connections)
+			}
+			if (tt.version == "") != (len(o.TLS) == 0) {
+				t.Fatalf("TLS facts %+v", o.TLS)
+			}
+			if tt.version != "" && (o.TLS[0].Version != tt.version ||
+				o.TLS[0].Certificate.Subject != "CN=box.example") {
+				t.Errorf("TLS facts %+v", o.TLS[0])
+			}
+		})
+	}
+}
+
+// TLS found by the ladder's own hello: answered with an alert, the server is
+// known to speak TLS, and the true handshake follows.
+func TestTLSByTheLadder(t *testing.T) {
+	cfg := newTLSConfig(t)
+	s := serve(t, "tcp4", func(s *server, c net.Conn) {
+		tunnel := tls.Server(c, cfg)
+		defer tunnel.Close()
+		if tunnel.Handshake() == nil {
+			write("220 box ESMTP Boxmail 2\r\n")(s, tunnel)
+		}
+	})
+	o := visitServer(t, s, quick(), Remembered{})
+	if o.Product != "Boxmail" || o.Tunnel != probes.TLS || len(o.TLS) != 1 {
+		t.Errorf("%+v, %q", summarize(o), o.Errors)
+	}
+}
+
+func TestClientCertificateDemanded(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			t.Parallel()
+			cfg := newTLSConfig(t)
+			cfg.ClientAuth, cfg.MinVersion, cfg.MaxVersion = tls.RequireAnyClientCert, version, version
+			s := serve(t, "tcp4", inside(cfg, reply(page)))
+			db := load(t, testDatabase, s.addr.Port(), true)
+			p := newProber(t, db, quick())
+			o := p.Visit(t.Context(), endpoint(s), Remembered{})
+			want := summary{
+				Outcome: probes.OutcomeAnswered, Strength: probes.Unmatched,
+				Tunnel: probes.TLS, State: probes.Open,
+			}
+			if diff := cmp.Diff(want, summarize(o)); diff != "" {
+				t.Error(diff)
+			}
+			if len(o.TLS) != 1 || o.TLS[0].Alert == "" || o.TLS[0].Certificate == nil {
+				t.Fatalf("TLS facts %+v", o.TLS)
+			}
+			if s.count() != 1 {
+				t.Errorf("%d connections", s.count())
+			}
+			again := p.Visit(t.Context(), endpoint(s), Recall(&o))
+			if diff := cmp.Diff(want, summarize(again)); diff != "" || again.Cost.Connections != 1 {
+				t.Error(diff, again.Cost.Connections)
+			}
+		})
+	}
+}
+
+func TestFailedHandshakeKeepsTheTunnel(t *testing.T) {
+	s := serve(t, "tcp4", func(s *server, c net.Conn) {
+		s.request(c)
+		io.WriteString(c, "\x15\x03\x03\x00\x02\x02\x28")
+	})
+	db := load(t, testDatabase, s.addr.Port(), true)
+	o := newProber(t, db, quick()).Visit(t.Context(), endpoint(s), Remembered{})
+	if o.Outcome != probes.OutcomeAnswered || o.Tunnel != probes.TLS {
+		t.Errorf("%+v", summarize(o))
+	}
+	if len(o.TLS) != 1 || o.TLS[0].Alert != "handshake failure" {
+		t.Errorf("TLS facts %+v", o.TLS)
+	}
+	if s.count() != 2 {
+		t.Errorf("%d connections; want one for each way to offer TLS", s.count())
+	}
+}
+
+func TestTLSGarbage(t *testing.T) {
+	for name, garbage := range map[string]string{
+		"record of zeroes":     "\x16\x03\x03\x00\x20" + strings.Repeat("\x00", 32),
+		"record too long":      "\x16\x03\x03\xff\xff" + strings.Repeat("x", 100),
+		"half a record":        "\x16\x03\x03\x40\x00abc",
+		"application data":     "\x17\x03\x03\x00\x05hello",
+		"hello of nonsense":    "\x16\x03\x03\x00\x08\x02\x00\x00\x04\x03\x03\x00\x00",
+		"alert and then bytes": "\x15\x03\x03\x00\x02\x01\x00rubbish",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, "tcp4", func(s *server, c net.Conn) {
+				if s.request(c) != "" {
+					io.WriteString(c, garbage)
+				}
+			})
+			db := load(t, testDatabase, s.addr.Port(), true)
+			settings := quick()
+			settings.MaxWait = 3 * time.Second
+			o := newProber(t, db, settings).Visit(t.Context(), endpoint(s), Remembered{})
+			if o.Outcome != probes.OutcomeAnswered {
+				t.Errorf("%+v, %q", summarize(o), o.Errors)
+			}
+		})
+	}
+}
