@@ -60,9 +60,10 @@ func (t *template) value(sc *Scratch, answer []byte) string {
 	return string(t.finish(buf))
 }
 
-// maxWork is where the expansion of a field stops: a value of this length is
-// too long for any field even if what can be trimmed is trimmed. It keeps the
-// buffer small when groups hold a whole answer, and is checked per part.
+// maxWork is where the expansion of a field gives up: a value may be longer
+// than its field until it is trimmed, but no honest one is longer than an
+// answer. It bounds the buffer, which templates could otherwise fill with the
+// same large group many times over.
 const maxWork = MaxAnswer
 
 // finish trims a value and makes it printable; too long is empty.

@@ -7,4 +7,13 @@
 // A [List] and a [Set] are compiled once and never change, so any number of
 // goroutines may share them. All memory of a search lives in a [Scratch],
 // which belongs to one goroutine at a time.
+//
+// # Cost
+//
+// A search reads at most [MaxAnswer] bytes. Each rule may take
+// [engine.MaxSteps], all together [MaxSearchSteps]. A rule that reaches its
+// limit is reported in [Result.Undecided], never taken as a miss, and the
+// search goes on. Before the engine runs, a rule's first bytes, its shortest
+// length and one literal that it cannot do without are compared; that leaves
+// a handful of the thousands of rules in a list.
 package match

@@ -151,7 +151,9 @@ func (m *Machine) setSlot(slot, value int32) {
 
 // choose goes to first, and leaves second on the stack, as far as the next
 // byte allows either. in.set belongs to in.x, in.next to the other way.
-func (m *Machine) choose(p *Program, in *inst, b []byte, first, second int32, pos int) (int32, bool) {
+func (m *Machine) choose(
+	p *Program, in *inst, b []byte, first, second int32, pos int,
+) (int32, bool) {
 	one, two := possible(in.set, b, pos), possible(in.next, b, pos)
 	if first != in.x {
 		one, two = two, one

@@ -61,7 +61,11 @@ func (m *patternMaker) item() string {
 }
 
 func (m *patternMaker) single() string {
-	return m.pick("a", "b", "c", ".", "[ab]", "[^a]", "[a-c]", `\w`, `\d`, `\n`, "[^\\r\\n]", `\x41`, `\W`, `\S`)
+	if m.goOnly {
+		// Not \S: Go's \s lacks VT.
+		return m.pick("a", "b", "c", ".", "[ab]", "[^a]", "[a-c]", `\w`, `\d`, `\n`, `[^\r\n]`, `\x41`, `\W`)
+	}
+	return m.pick("a", "b", "c", ".", "[ab]", "[^a]", "[a-c]", `\w`, `\d`, `\n`, `[^\r\n]`, `\x41`, `\W`, `\S`)
 }
 
 func (m *patternMaker) quantifier() string {
