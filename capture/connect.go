@@ -1,0 +1,306 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// The networks of a Target.
+const (
+	TCP = "tcp"
+	UDP = "udp"
+)
+
+// A Target is one port to be tried.
+type Target struct {
+	Addr    netip.AddrPort
+	Network string // TCP or UDP
+}
+
+// Config is what a [Connect] may do.
+type Config struct {
+	// Concurrency is how many tries may wait for their answers at once, 500 if
+	// zero. Each takes a file descriptor and a goroutine.
+	Concurrency int
+
+	// Timeout is how long one try waits, 1 s if zero.
+	Timeout time.Duration
+
+	// Tries is how often silence is tried before it is believed, 2 if zero.
+	Tries int
+
+	// RetryDelay lies between a silent try and the next.
+	RetryDelay time.Duration
+
+	// Wait, if set, is asked before each packet to an address, and returns
+	// when it may be sent. Its error ends the sweep.
+	Wait func(ctx context.Context, addr netip.Addr) error
+
+	// Payloads, if set, gives the datagrams that may draw an answer from a UDP
+	// port. They are sent one after the other until one does. Without any, an
+	// empty datagram is sent.
+	Payloads func(port uint16) [][]byte
+
+	// Log takes what is worth a person's attention: nothing, if nil.
+	Log *slog.Logger
+}
+
+// Connect finds out which ports answer with the sockets that every program
+// may open: a TCP connect, which is closed at once when it succeeds, and a
+// connected UDP socket, which learns of ICMP errors. It needs no privilege.
+//
+// A Connect is immutable; any number of sweeps may share it.
+type Connect struct{ cfg Config }
+
+// NewConnect completes cfg with its defaults.
+func NewConnect(cfg Config) *Connect {
+	if cfg.Concurrency <= 0 {
+		cfg.Concurrency = 500
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = time.Second
+	}
+	if cfg.Tries <= 0 {
+		cfg.Tries = 2
+	}
+	if cfg.Wait == nil {
+		cfg.Wait = func(ctx context.Context, _ netip.Addr) error { return ctx.Err() }
+	}
+	if cfg.Payloads == nil {
+		cfg.Payloads = func(uint16) [][]byte { return nil }
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Connect{cfg}
+}
+
+// Stats is what a sweep did.
+type Stats struct {
+	Targets  uint64 // taken from the sequence
+	Tries    uint64 // sockets that were connected, or tried to
+	Accepted uint64 // TCP and …
+	Answered uint64 // … UDP ports that are open
+	Refused  uint64
+	Silent   uint64
+	Starved  uint64 // times that a try had to wait for local resources
+
+	// Unreachable counts what could not be asked for reasons of the path.
+	// NotTried counts those among them that never left this machine, for want
+	// of local resources or by a local rule.
+	Unreachable, NotTried uint64
+
+	// Degraded says that something was not tried. A degraded sweep proves
+	// nothing absent.
+	Degraded bool
+}
+
+// Sweep tries each target and calls yield once for each, with what became of
+// it. Calls of yield do not overlap, but come from several goroutines; while
+// one lasts, no other reply is taken. A target that could not be tried for
+// local reasons is Unreachable with a reason that begins with "not-tried".
+//
+// When ctx ends, Sweep returns its error at once, and the targets that were
+// still waiting get no reply. No goroutine outlives Sweep.
+func (c *Connect) Sweep(ctx context.Context, targets iter.Seq[Target], yield func(Reply)) (Stats, error) {
+	outer := ctx
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s := &sweep{Config: c.cfg, yield: yield, fail: cancel, freed: make(chan struct{}, 1)}
+	work := make(chan Target) // closed below, when the sequence or ctx ends
+	var workers sync.WaitGroup
+	idle := c.cfg.Concurrency // workers not yet started
+feed:
+	for t := range targets {
+		if ctx.Err() != nil {
+			break
+		}
+		if idle > 0 {
+			idle--
+			workers.Go(func() { s.worker(ctx, t, work) })
+			continue
+		}
+		select {
+		case work <- t:
+		case <-ctx.Done():
+			break feed
+		}
+	}
+	close(work)
+	workers.Wait()
+	err := outer.Err()
+	if err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return s.stats, fmt.Errorf("connect sweep: %w", err)
+	}
+	return s.stats, nil
+}
+
+// A sweep is one run of Sweep.
+type sweep struct {
+	Config
+	fail  context.CancelCauseFunc
+	freed chan struct{} // holds one wake-up at most; never closed
+	last  atomic.Int64  // when a try got through, in Unix nanoseconds
+
+	mu    sync.Mutex // guards what follows, and is held during yield
+	yield func(Reply)
+	stats Stats
+}
+
+// worker tries the first target and then those of work.
+func (s *sweep) worker(ctx context.Context, first Target, work <-chan Target) {
+	p := prober{sweep: s}
+	p.run(ctx, first)
+	for t := range work {
+		p.run(ctx, t)
+	}
+}
+
+// A prober is the memory of one worker.
+type prober struct {
+	*sweep
+	buf []byte // for datagrams; nil until the first
+}
+
+// run tries one target until something is known about it, and tells it.
+func (p *prober) run(ctx context.Context, t Target) {
+	var r Reply
+	var err error
+	var cost tally
+	for try := range p.Tries {
+		if try > 0 && sleep(ctx, p.RetryDelay) != nil {
+			return
+		}
+		r, err = p.patient(ctx, t, &cost)
+		if err != nil || r.Kind != Silent {
+			break
+		}
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			p.fail(err)
+		}
+		return
+	}
+	r.Addr, r.Network = t.Addr, t.Network
+	p.tell(r, cost)
+}
+
+// A tally is what one target cost.
+type tally struct{ tries, starved uint64 }
+
+// A try that is out of local resources waits until another one of the sweep
+// ends, or for a pause that begins with starveMin and doubles up to starveMax,
+// as other programs hold resources too. After starveTotal in which no try of
+// the whole sweep got through, it is no passing shortage, and given up.
+const (
+	starveMin   = 20 * time.Millisecond
+	starveMax   = 2 * time.Second
+	starveTotal = time.Minute
+)
+
+// patient makes one try; while the machine has no descriptor, port or buffer
+// for it, it waits and tries again.
+func (p *prober) patient(ctx context.Context, t Target, cost *tally) (Reply, error) {
+	began, pause := time.Now(), starveMin
+	for {
+		r, err := p.try(ctx, t, cost)
+		if !errors.Is(err, errStarved) {
+			p.progressed()
+			return r, err
+		}
+		if time.Since(began) >= starveTotal && time.Since(p.lastProgress()) >= starveTotal {
+			return Reply{Kind: Unreachable, Reason: notTried + ": " + reasonOf(err), At: time.Now()}, nil
+		}
+		if cost.starved++; cost.starved == 1 {
+			p.Log.Debug("discovery waits for local resources", "target", t.Addr, "err", err)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-p.freed:
+		case <-timer.C:
+			pause = min(2*pause, starveMax)
+		case <-ctx.Done():
+			timer.Stop()
+			return Reply{}, context.Cause(ctx)
+		}
+		timer.Stop()
+	}
+}
+
+// progressed notes that a try got through, and wakes one that waits for what
+// it gave back.
+func (s *sweep) progressed() {
+	s.last.Store(time.Now().UnixNano())
+	select {
+	case s.freed <- struct{}{}:
+	default: // somebody is about to be woken already
+	}
+}
+
+func (s *sweep) lastProgress() time.Time { return time.Unix(0, s.last.Load()) }
+
+// notTried begins the reason of a Reply about what never left this machine.
+const notTried = "not-tried"
+
+func (p *prober) try(ctx context.Context, t Target, cost *tally) (Reply, error) {
+	if t.Network == UDP {
+		return p.datagrams(ctx, t.Addr, cost)
+	}
+	return p.connect(ctx, t.Addr, cost)
+}
+
+// tell counts a reply and hands it over.
+func (s *sweep) tell(r Reply, cost tally) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Targets++
+	s.stats.Tries += cost.tries
+	if s.stats.Starved == 0 && cost.starved > 0 {
+		s.Log.Warn("discovery had to wait for local resources; lower the number of connections")
+	}
+	s.stats.Starved += cost.starved
+	switch r.Kind {
+	case Accepted:
+		s.stats.Accepted++
+	case Answered:
+		s.stats.Answered++
+	case Refused:
+		s.stats.Refused++
+	case Silent:
+		s.stats.Silent++
+	case Unreachable:
+		s.stats.Unreachable++
+		if strings.HasPrefix(r.Reason, notTried) {
+			s.stats.NotTried++
+			s.stats.Degraded = true
+		}
+	}
+	s.yield(r)
+}
+
+// sleep waits, or gives the error of a context that ends first.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
