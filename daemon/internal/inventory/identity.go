@@ -160,10 +160,24 @@ func merge(known, seen *probes.Observation) probes.Observation {
 	if len(m.TLS) == 0 {
 		m.TLS = known.TLS
 	}
-	if m.Evidence == nil {
+	if m.Evidence == nil || known.Evidence != nil && evidenceServes(known, &m) {
 		m.Evidence = known.Evidence
 	}
 	return m
+}
+
+// evidenceServes tells whether the evidence of known also proves all of what
+// it became, so that it need not be written anew at each visit.
+func evidenceServes(known, now *probes.Observation) bool {
+	was, is := known.Evidence, now.Evidence
+	return was.Probe == is.Probe && was.Rule == is.Rule && was.Database == is.Database &&
+		equalIdentity(&known.Identity, &now.Identity)
+}
+
+func equalIdentity(a, b *match.Identity) bool {
+	return a.Service == b.Service && a.Product == b.Product && a.Version == b.Version &&
+		a.Info == b.Info && a.Hostname == b.Hostname && a.OS == b.OS &&
+		a.Device == b.Device && slices.Equal(a.CPE, b.CPE)
 }
 
 func mergeIdentity(known, seen *match.Identity) match.Identity {

@@ -1,0 +1,54 @@
+package inventory
+
+import (
+	"database/sql"
+	"errors"
+	"time"
+)
+
+// hostAlive tells when the host of a visit gave its last sign of life: an
+// accepted connection, an answer or a refusal, at any of its endpoints.
+func (tx *transaction) hostAlive(v *Visit) (time.Time, error) {
+	h := host{v.Key.Zone, v.Key.Addr.String()}
+	switch proofOf(&v.Observation) {
+	case there, refused:
+		tx.alive[h] = v.At
+		return v.At, nil
+	case silent:
+	default:
+		return time.Time{}, nil // no rule asks
+	}
+	if at, ok := tx.alive[h]; ok {
+		return at, nil
+	}
+	var n int64
+	err := tx.stmts.alive.QueryRowContext(tx.ctx, h.zone, h.addr).Scan(&n)
+	if errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, nil
+	}
+	at := timeOf(n)
+	if err == nil {
+		tx.alive[h] = at
+	}
+	return at, err
+}
+
+// maxAliveStep is how far the stored sign of life may lag behind, so that a
+// quiet network does not rewrite it at each visit: small against GoneAfter.
+const maxAliveStep = time.Minute
+
+// saveAlive writes the signs of life of the batch. A time that went back, as
+// after a clock was set, is written too.
+func (tx *transaction) saveAlive() error {
+	step := min(maxAliveStep, tx.rules.GoneAfter/30)
+	for h, at := range tx.alive {
+		if at.IsZero() {
+			continue
+		}
+		_, err := tx.stmts.saveAlive.ExecContext(tx.ctx, h.zone, h.addr, nanos(at), int64(step))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,198 @@
+package inventory
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"sonde/daemon/internal/event"
+	"sonde/daemon/internal/fault"
+	"sonde/probes"
+)
+
+// Apply decides about the visits in their order and commits what follows from
+// them in one transaction: states, history and events. It returns when each
+// of the endpoints should be asked again. On an error nothing of the batch
+// was applied, and it may be applied again.
+//
+// A batch of a few hundred costs little more than a single visit, as most of
+// the time of a commit goes into one sync.
+func (s *Store) Apply(ctx context.Context, visits []Visit) ([]Next, error) {
+	if len(visits) == 0 {
+		return nil, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fault.Point("store.apply.before")
+	next := make([]Next, len(visits))
+	err := s.transact(ctx, func(tx *transaction) error {
+		for i := range visits {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			var err error
+			if next[i], err = tx.apply(visits[i]); err != nil {
+				return fmt.Errorf("visit of %s: %w", visits[i].Key, err)
+			}
+		}
+		return tx.saveAlive()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("apply %d visits: %w", len(visits), err)
+	}
+	return next, nil
+}
+
+// A transaction is one write to the store, made by the holder of its mutex.
+type transaction struct {
+	*Store
+	ctx   context.Context // without an end: an interrupted statement gains nothing
+	seq   int64           // of the last event written in it
+	alive map[host]time.Time
+}
+
+type host struct{ zone, addr string }
+
+// transact runs do between begin and commit. What do does to the file counts
+// wholly or not at all.
+func (s *Store) transact(ctx context.Context, do func(*transaction) error) error {
+	if s.conn == nil {
+		return os.ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
+	if _, err := s.conn.ExecContext(ctx, "begin immediate"); err != nil {
+		return err
+	}
+	tx := &transaction{Store: s, ctx: ctx, seq: s.seq, alive: map[host]time.Time{}}
+	err := do(tx)
+	if err == nil && tx.seq != s.seq {
+		_, err = s.stmts.meta.ExecContext(ctx, metaSeq, tx.seq)
+	}
+	if err == nil {
+		fault.Point("store.commit.before")
+		_, err = s.conn.ExecContext(ctx, "commit")
+	}
+	if err != nil {
+		_, _ = s.conn.ExecContext(ctx, "rollback") // after a failed commit it may be over already
+		return err
+	}
+	fault.Point("store.commit.after")
+	if tx.seq != s.seq {
+		s.seq = tx.seq
+		s.wake()
+	}
+	return nil
+}
+
+func (tx *transaction) apply(v Visit) (Next, error) {
+	if !v.Key.Addr.IsValid() || v.Key.Transport != probes.TCP && v.Key.Transport != probes.UDP {
+		return Next{}, fmt.Errorf("a key needs an address and a transport")
+	}
+	v.Key.Addr = v.Key.Addr.Unmap()
+	known, err := tx.loadRow(v.Key)
+	if err != nil {
+		return Next{}, err
+	}
+	if v.HostAlive, err = tx.hostAlive(&v); err != nil {
+		return Next{}, err
+	}
+	var old *Endpoint
+	if known.id != 0 {
+		old = &known.endpoint
+	} else {
+		v.AbsentAt, v.Cause = tx.coverage.absence(&v)
+	}
+	now, events := Decide(old, v, tx.rulesOf(v.Watch))
+	fault.Point("store.apply.decided")
+	id, err := tx.saveRow(known, &now)
+	if err != nil {
+		return Next{}, err
+	}
+	for i := range events {
+		if err := tx.emit(&events[i], id); err != nil {
+			return Next{}, err
+		}
+	}
+	return now.Next, nil
+}
+
+// loadRow reads the endpoint; its id is 0 when there is none.
+func (tx *transaction) loadRow(k event.Key) (*row, error) {
+	rows, err := tx.stmts.load.QueryContext(tx.ctx, keyColumns(k)...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	found := &row{}
+	err = collect(rows, func(r *row) bool { found = r; return true })
+	return found, err
+}
+
+// saveRow writes what has changed of the endpoint and gives its row's id.
+func (tx *transaction) saveRow(was *row, e *Endpoint) (id int64, err error) {
+	if e.Status == Unknown {
+		if was.id != 0 {
+			_, err = tx.stmts.drop.ExecContext(tx.ctx, was.id)
+		}
+		return 0, err
+	}
+	state, err := encodeState(e)
+	if err != nil {
+		return 0, err
+	}
+	if err := tx.stmts.save.QueryRowContext(tx.ctx, columns(e, state)...).Scan(&id); err != nil {
+		return 0, err
+	}
+	return id, tx.saveIdentities(id, was.identities, e)
+}
+
+func (tx *transaction) saveIdentities(id int64, was []identityRow, e *Endpoint) error {
+	now, err := encodeIdentities(e)
+	if err != nil {
+		return err
+	}
+	for place := range now {
+		n := &now[place]
+		var before identityRow
+		if place < len(was) {
+			before = was[place]
+		}
+		if !n.equal(&before) {
+			_, err := tx.stmts.saveIdentity.ExecContext(tx.ctx, id, place, n.database, n.observation)
+			if err != nil {
+				return err
+			}
+		}
+		if err := tx.saveEvidence(id, place, before.evidence, n.evidence); err != nil {
+			return err
+		}
+	}
+	if len(was) <= len(now) {
+		return nil
+	}
+	if _, err := tx.stmts.cutIdentities.ExecContext(tx.ctx, id, len(now)); err != nil {
+		return err
+	}
+	_, err = tx.stmts.cutEvidence.ExecContext(tx.ctx, id, len(now))
+	return err
+}
+
+func (tx *transaction) saveEvidence(id int64, place int, was, now *probes.Evidence) (err error) {
+	switch {
+	case equalEvidence(was, now):
+	case now == nil:
+		_, err = tx.stmts.dropEvidence.ExecContext(tx.ctx, id, place)
+	default:
+		answer := []byte(now.Answer)
+		if answer == nil {
+			answer = []byte{}
+		}
+		_, err = tx.stmts.saveEvidence.ExecContext(tx.ctx, id, place,
+			now.Probe, now.Rule, now.Database, answer, now.Truncated)
+	}
+	return err
+}

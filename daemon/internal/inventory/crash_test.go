@@ -1,0 +1,3 @@
+package inventory
+const childVariable = "SONDE_INVENTORY_TEST_CHILD"
+func runChild(string) {}

@@ -1,0 +1,27 @@
+package inventory
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/windows"
+)
+
+// lockAt is where the locked byte lies: far behind the text of the file, as
+// what is locked cannot be read either.
+const lockAt = 1 << 30
+
+// tryLock takes the lock of the file, or reports that another process has it.
+// The system gives it back when the process ends, however it ends.
+func tryLock(f *os.File, exclusive bool) (taken bool, err error) {
+	flags := uint32(windows.LOCKFILE_FAIL_IMMEDIATELY)
+	if exclusive {
+		flags |= windows.LOCKFILE_EXCLUSIVE_LOCK
+	}
+	err = windows.LockFileEx(windows.Handle(f.Fd()), flags, 0, 1, 0,
+		&windows.Overlapped{Offset: lockAt})
+	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) || errors.Is(err, windows.ERROR_IO_PENDING) {
+		return false, nil
+	}
+	return err == nil, os.NewSyscallError("LockFileEx", err)
+}

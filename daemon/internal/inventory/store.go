@@ -1,0 +1,291 @@
+package inventory
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"sonde/daemon/internal/event"
+)
+
+// FileName is the store's file in the state directory.
+const FileName = "sonde.db"
+
+// Config is what a store is opened with.
+type Config struct {
+	Dir     string // the state directory; made when missing, mode 0750
+	Sensor  string // name of this sensor, in each event
+	Version string // of this program, in each event
+
+	// Rules are for all watches that Watches does not name. The zero Rules
+	// stand for DefaultRules.
+	Rules   Rules
+	Watches map[string]Rules
+
+	Now  func() time.Time // time.Now when nil
+	Rand io.Reader        // for the sensor's UUID; crypto/rand when nil
+	Log  *slog.Logger     // discarded when nil
+}
+
+// A Store is the inventory on disk, opened for writing. Its reading methods
+// are those of [Reader] and never wait for a writing one.
+type Store struct {
+	*Reader
+	now    func() time.Time
+	log    *slog.Logger
+	lock   *os.File
+	db     *sql.DB
+	before previous
+	closed sync.Once
+	failed error // of Close
+
+	// mu guards all below: there is one writer at a time.
+	mu       sync.Mutex
+	conn     *sql.Conn // the only connection of db
+	stmts    statements
+	rules    Rules
+	watches  map[string]Rules
+	sensor   event.Sensor
+	epoch    int64
+	seq      int64 // of the last event committed
+	coverage coverage
+	wakes    []chan struct{}
+}
+
+// previous is how the run before this one ended.
+type previous struct {
+	end   string // clean, crash or first
+	alive time.Time
+}
+
+// Open opens the store in cfg.Dir for writing, and makes it when there is
+// none. After an unclean end it checks the file first, which takes about a
+// second per 500 MiB. Its error is an [OpenError].
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	s := newStore(cfg)
+	path := filepath.Join(cfg.Dir, FileName)
+	if err := os.MkdirAll(cfg.Dir, 0o750); err != nil {
+		return nil, openError(cfg.Dir, err)
+	}
+	var err error
+	if s.lock, err = lockDir(ctx, cfg.Dir); err != nil {
+		return nil, openError(cfg.Dir, err)
+	}
+	if err := s.open(ctx, path, cfg); err != nil {
+		s.release()
+		return nil, openError(path, err)
+	}
+	return s, nil
+}
+
+func newStore(cfg Config) *Store {
+	s := &Store{now: cfg.Now, log: cfg.Log}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.setRules(cfg.Rules, cfg.Watches)
+	return s
+}
+
+func (s *Store) open(ctx context.Context, path string, cfg Config) (err error) {
+	if err := touch(path); err != nil {
+		return err
+	}
+	s.db, err = sql.Open("sqlite", dsn(path, "rwc",
+		"busy_timeout(5000)",
+		"auto_vacuum(incremental)", // before the first table is made
+		"journal_mode(wal)",
+		"synchronous(full)", // a commit is on disk before a sink may see it
+		"foreign_keys(on)"))
+	if err != nil {
+		return err
+	}
+	s.db.SetMaxOpenConns(1)
+	if s.conn, err = s.db.Conn(ctx); err != nil {
+		return err
+	}
+	if err := migrate(ctx, s.conn); err != nil {
+		return err
+	}
+	if err := s.begin(ctx, cfg); err != nil {
+		return err
+	}
+	if err := s.stmts.prepare(ctx, s.conn); err != nil {
+		return err
+	}
+	if err := s.coverage.load(ctx, s.conn); err != nil {
+		return err
+	}
+	s.Reader, err = newReader(ctx, path, "")
+	return err
+}
+
+// touch makes sure that the file is there and may be written, with a mode
+// that SQLite would not give it. Its own error names the cause better, too.
+func touch(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// dsn names the file to the driver. The path is escaped, so that "?" and "#"
+// in a directory's name are no parameters.
+func dsn(path, mode string, pragmas ...string) string {
+	q := url.Values{"mode": {mode}, "_pragma": pragmas}
+	p := filepath.ToSlash(path)
+	if filepath.VolumeName(path) != "" {
+		p = "/" + p
+	}
+	u := url.URL{Scheme: "file", OmitHost: true, Path: p, RawQuery: q.Encode()}
+	if !filepath.IsAbs(path) {
+		u = url.URL{Scheme: "file", Opaque: (&url.URL{Path: p}).EscapedPath(), RawQuery: q.Encode()}
+	}
+	return u.String()
+}
+
+// begin reads who we are and how the run before this one ended, checks the
+// file if that was a crash, and notes that this one has not ended yet.
+func (s *Store) begin(ctx context.Context, cfg Config) error {
+	m, err := readMeta(ctx, s.conn)
+	if err != nil {
+		return err
+	}
+	if m.uuid == "" {
+		if m, err = s.found(ctx, cfg.Rand); err != nil {
+			return err
+		}
+	}
+	s.sensor = event.Sensor{Name: cfg.Sensor, UUID: m.uuid, Version: cfg.Version}
+	s.epoch, s.seq, s.before = m.epoch, m.seq, m.previous()
+	if s.before.end == endCrash {
+		s.log.Warn("the last run did not end cleanly, checking the store", "dir", cfg.Dir)
+		if err := quickCheck(ctx, s.conn); err != nil {
+			return err
+		}
+	}
+	return writeMeta(ctx, s.conn, metaClean, 0)
+}
+
+// found gives a new store its identity.
+func (s *Store) found(ctx context.Context, random io.Reader) (m meta, err error) {
+	if random == nil {
+		random = rand.Reader
+	}
+	if m.uuid, err = newUUID(random); err != nil {
+		return m, err
+	}
+	m.epoch, m.fresh = s.now().UnixNano(), true
+	if err = writeMeta(ctx, s.conn, metaEpoch, m.epoch); err != nil {
+		return m, err
+	}
+	if err = writeMeta(ctx, s.conn, metaSeq, 0); err != nil {
+		return m, err
+	}
+	return m, writeMeta(ctx, s.conn, metaUUID, m.uuid) // last: it marks the others as there
+}
+
+func newUUID(random io.Reader) (string, error) {
+	var b [16]byte
+	if _, err := io.ReadFull(random, b[:]); err != nil {
+		return "", fmt.Errorf("sensor uuid: %w", err)
+	}
+	b[6] = b[6]&0x0f | 0x40 // RFC 9562: version 4
+	b[8] = b[8]&0x3f | 0x80 // and variant
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:]), nil
+}
+
+func quickCheck(ctx context.Context, c *sql.Conn) error {
+	var result string
+	if err := c.QueryRowContext(ctx, "pragma quick_check(1)").Scan(&result); err != nil {
+		return err
+	}
+	if result != "ok" {
+		return &OpenError{Path: FileName, Err: fmt.Errorf("%w: %s", ErrCorrupt, result),
+			Remedy: remedyCorrupt}
+	}
+	return nil
+}
+
+// SetRules replaces the rules, for a new configuration. What is being
+// confirmed goes on under the new ones.
+func (s *Store) SetRules(all Rules, watches map[string]Rules) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.setRules(all, watches)
+}
+
+func (s *Store) setRules(all Rules, watches map[string]Rules) {
+	if all == (Rules{}) {
+		all = DefaultRules()
+	}
+	s.rules, s.watches = all, watches
+}
+
+func (s *Store) rulesOf(watch string) Rules {
+	if r, ok := s.watches[watch]; ok {
+		return r
+	}
+	return s.rules
+}
+
+// Sensor is how this sensor signs its events.
+func (s *Store) Sensor() event.Sensor { return s.sensor }
+
+// Epoch is the Unix time of the store's creation in nanoseconds: sequence
+// numbers count within it.
+func (s *Store) Epoch() int64 { return s.epoch }
+
+// Close notes a clean end and leaves the file so that it can be read without
+// write permission. Later calls return what the first one did.
+func (s *Store) Close() error {
+	s.closed.Do(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		ctx := context.Background()
+		s.failed = errors.Join(
+			writeMeta(ctx, s.conn, metaAlive, s.now().UnixNano()),
+			writeMeta(ctx, s.conn, metaClean, 1),
+		)
+		s.release()
+	})
+	return s.failed
+}
+
+// release closes what is open, the reader first: the last connection to go
+// must be one that may fold the log into the file.
+func (s *Store) release() {
+	var errs []error
+	if s.Reader != nil {
+		errs = append(errs, s.Reader.Close())
+	}
+	if s.conn != nil {
+		s.stmts.close()
+		_, err := s.conn.ExecContext(context.Background(), "pragma wal_checkpoint(truncate)")
+		errs = append(errs, err, s.conn.Close())
+		s.conn = nil
+	}
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	if err := errors.Join(errs...); err != nil && !errors.Is(err, fs.ErrClosed) {
+		s.log.Warn("store closed with an error", "err", err)
+	}
+}
