@@ -65,7 +65,10 @@ func openError(path string, err error) error {
 	case ErrNotWritable:
 		e.Err, e.Remedy = fmt.Errorf("%w: %w", reason, err), remedyWrite
 	case ErrCorrupt:
-		e.Err, e.Remedy = fmt.Errorf("%w: %w", reason, err), remedyCorrupt
+		e.Remedy = remedyCorrupt
+		if !errors.Is(err, ErrCorrupt) {
+			e.Err = fmt.Errorf("%w: %w", reason, err)
+		}
 	case ErrNewerSchema:
 		e.Remedy = remedyNewer
 	case ErrNoStore:
@@ -80,7 +83,7 @@ func reasonOf(err error) error {
 	var se *sqlite.Error
 	switch {
 	case errors.Is(err, ErrCorrupt):
-		return nil // says so itself
+		return ErrCorrupt
 	case errors.Is(err, ErrNewerSchema):
 		return ErrNewerSchema
 	case errors.As(err, &se):

@@ -215,8 +215,7 @@ func quickCheck(ctx context.Context, c *sql.Conn) error {
 		return err
 	}
 	if result != "ok" {
-		return &OpenError{Path: FileName, Err: fmt.Errorf("%w: %s", ErrCorrupt, result),
-			Remedy: remedyCorrupt}
+		return fmt.Errorf("%w: %s", ErrCorrupt, result)
 	}
 	return nil
 }
