@@ -26,7 +26,7 @@ type connectError struct {
 	err     error
 }
 
-func (e *connectError) Error() string { return "connect: " + e.err.Error() }
+func (e *connectError) Error() string { return "connect: " + bare(e.err).Error() }
 
 func (e *connectError) Unwrap() error { return e.err }
 
@@ -95,4 +95,13 @@ func classify(err error) *connectError {
 // notTried is a connect that says nothing about the endpoint.
 func notTried(err error) *connectError {
 	return &connectError{outcome: probes.OutcomeInconclusive, reason: "not tried", err: err}
+}
+
+// bare takes the addresses off an error: the endpoint is known, and our own
+// port is noise.
+func bare(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Err != nil {
+		return op.Err
+	}
+	return err
 }

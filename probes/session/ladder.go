@@ -51,14 +51,27 @@ func isHello(payload []byte) bool {
 	return len(payload) > 1 && payload[0] == handshake && payload[1] == 3
 }
 
-// isTLSPort reports whether the database expects a tunnel at the port: some
-// probe lists it in sslports. There TLS is tried right after the greeting's
-// grace, which finds the same as the ladder does with its TLS probes, sooner.
+// isTLSPort reports whether the database expects a tunnel at the port: one of
+// its TLS hellos lists it, or some probe lists it in sslports and none without
+// a tunnel. There TLS is tried right after the greeting's grace, which finds
+// the same as the ladder does with its hellos, sooner.
+//
+// A port that is listed both ways is asked in clear first: a plain service may
+// wait for the end of what it takes for a long line.
 func (v *visit) isTLSPort() bool {
+	if v.notTLS || v.industrial {
+		return false
+	}
+	tunnelled, plain := false, false
 	for p := range v.p.db.Probes() {
-		if p.Transport == probes.TCP && p.TLSPorts.Contains(v.ep.Port) {
-			return !v.notTLS && !v.industrial
+		switch {
+		case p.Transport != probes.TCP:
+		case isHello(p.Payload) && p.Ports.Contains(v.ep.Port):
+			return true
+		default:
+			tunnelled = tunnelled || p.TLSPorts.Contains(v.ep.Port)
+			plain = plain || p.Ports.Contains(v.ep.Port)
 		}
 	}
-	return false
+	return tunnelled && !plain
 }

@@ -70,6 +70,11 @@ const (
 	// answers the probe only when the idle connection is gone.
 	nullShare = 2 * time.Second
 
+	// tlsTrial bounds a handshake that only the port number suggests: one
+	// retransmission of a lost packet and a slow server fit in. If it is
+	// missed, the TLS probes of the ladder still come.
+	tlsTrial = 3 * time.Second
+
 	// glance is how long a look at a connection takes that must not wait.
 	glance = time.Millisecond
 

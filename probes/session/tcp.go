@@ -93,7 +93,7 @@ func (v *visit) ask(ctx context.Context, pr *probes.Probe, l *line) (over bool) 
 	until := v.until(sent, pr.TotalWait)
 	l.answer.more(httpEnd)
 	if err := l.say(ctx, &v.budget, pr.Payload, until); err != nil {
-		v.note("probe %s: send: %v", pr.Name, err)
+		v.note("probe %s: send: %v", pr.Name, bare(err))
 	}
 	if v.null != nil {
 		l.hear(ctx, &v.budget, earlier(sent.Add(nullShare), until), until)
@@ -196,6 +196,6 @@ func (v *visit) closing(l *line) {
 	case tlsprobe.Alert(l.err) != "":
 		v.turnedAway(tlsprobe.Alert(l.err))
 	case l.err != nil && !errors.Is(l.err, io.EOF):
-		v.note("closed: %v", l.err)
+		v.note("closed: %v", bare(l.err))
 	}
 }

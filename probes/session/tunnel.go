@@ -51,7 +51,7 @@ func (v *visit) enter(ctx context.Context, found finding) {
 // and the ladder goes on without a tunnel.
 func (v *visit) tryTLS(ctx context.Context, l *line) (over bool) {
 	v.tunnel = probes.TLS
-	again, err := v.shake(ctx, l, v.hellos[0])
+	again, err := v.shake(ctx, l, v.hellos[0], tlsTrial)
 	switch {
 	case err == nil:
 		v.hellos = v.hellos[:1]
@@ -92,7 +92,7 @@ func (v *visit) connectTLS(ctx context.Context) (*line, bool) {
 			return nil, false
 		}
 		v.accepted = true
-		again, err := v.shake(ctx, l, hello)
+		again, err := v.shake(ctx, l, hello, v.budget.max.TLSTimeout)
 		if err == nil {
 			v.hellos = v.hellos[i : i+1]
 			return l, true
@@ -109,11 +109,11 @@ func (v *visit) connectTLS(ctx context.Context) (*line, bool) {
 
 // shake makes l the inside of a tunnel, or closes it. It reports whether
 // another hello may do better.
-func (v *visit) shake(ctx context.Context, l *line, hello tlsprobe.Config) (again bool, err error) {
+func (v *visit) shake(ctx context.Context, l *line, hello tlsprobe.Config,
+	limit time.Duration) (again bool, err error) {
 	start := time.Now()
 	defer func() { v.budget.waited += time.Since(start) }()
-	limit := min(v.budget.max.TLSTimeout, v.budget.patience())
-	hctx, cancel := context.WithTimeout(ctx, limit)
+	hctx, cancel := context.WithTimeout(ctx, min(limit, v.budget.max.TLSTimeout, v.budget.patience()))
 	defer cancel()
 	l.conn.SetDeadline(time.Time{}) // what listening left; the context bounds it now
 	tunnel, facts, err := tlsprobe.Handshake(hctx, l.conn, hello)
@@ -137,7 +137,7 @@ func (v *visit) handshakeFailed(facts probes.TLSFacts, err error) (again bool) {
 		v.learn(facts)
 		v.seen(time.Now())
 	} else {
-		v.note("%v", err)
+		v.note("TLS handshake: %s", facts.Alert)
 	}
 	v.shut = v.shut || spoke
 	v.notTLS = !v.shut
