@@ -98,7 +98,20 @@ type Limits struct {
 
 	ConnectTimeout time.Duration // how long one try of discovery waits
 	Tries          int           // how often silence is tried before it is believed
+
+	MaxProbes int           // probes sent in one visit
+	MaxWait   time.Duration // waiting for answers in one visit, in sum
+	MaxAnswer int64         // bytes kept and matched of one answer
 }
+
+// DiscoveryConnections is the share of Connections for tries of discovery,
+// ConversationConnections the rest, a quarter, for visits. The shares are
+// fixed, so that a sweep of silent addresses never keeps known services from
+// being verified.
+func (l Limits) DiscoveryConnections() int { return l.Connections - l.ConversationConnections() }
+
+// ConversationConnections is the share of Connections for visits.
+func (l Limits) ConversationConnections() int { return l.Connections / 4 }
 
 // Confirm says how much must agree before a change is told.
 type Confirm struct {

@@ -98,7 +98,7 @@ func TestEveryKeyDoesSomething(t *testing.T) {
 		"watch.targets": `["127.0.0.9"]`, "watch.exclude": `["127.0.0.1"]`,
 		"watch.names": `["x.example"]`, "database.files": `["/x"]`,
 		"watch.tcp_ports": `"7"`, "watch.udp_ports": `"7"`,
-		"limits.connect_timeout": `"2s"`, "limits.connections": "501", "limits.packets_per_second": "999",
+		"limits.connect_timeout": `"900ms"`, "limits.max_answer": `"4KiB"`, "limits.tries": "1", "limits.connections": "501", "limits.packets_per_second": "999",
 		"sensor.log_level": `"debug"`, "sensor.state_dir": `"/x"`,
 		"output.json.max_size": `"1MiB"`, "output.syslog.target": `"/x"`, "output.syslog.facility": `"user"`,
 	}

@@ -43,6 +43,9 @@ func defaults() Config {
 			HostNewConnectionsPerSecond: 1,
 			ConnectTimeout:              time.Second,
 			Tries:                       2,
+			MaxProbes:                   12,
+			MaxWait:                     20 * time.Second,
+			MaxAnswer:                   16 << 10,
 		},
 		Confirm: Confirm{
 			NewVisits: 2, NewSpacing: time.Second,

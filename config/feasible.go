@@ -19,8 +19,8 @@ import (
 // visitTime, and a host to have servicesPerHost of them; how many there are
 // in truth is known only later.
 //
-// Over all watches the packets must fit Limits.PacketsPerSecond and the
-// connection time Limits.Connections; to one address (loopback is exempt) the
+// Over all watches the packets must fit Limits.PacketsPerSecond, and the
+// connection time of tries and of visits its share of Limits.Connections; to one address (loopback is exempt) the
 // packets must fit Limits.HostPacketsPerSecond, and the visits
 // Limits.HostNewConnectionsPerSecond.
 const (
@@ -52,9 +52,9 @@ func (c *Config) Feasible() []Problem {
 		}
 		l := c.loadOf(w)
 		switch {
-		case !c.Limits.holds(l): // already alone
+		case c.Limits.use(l) > overload: // already alone
 			out = append(out, c.tooMuch(w, l))
-		case !c.Limits.holds(total):
+		case c.Limits.use(total) > overload:
 			out = append(out, c.tooMuchTogether(w, total))
 		}
 		out = append(out, c.hostProblems(w)...)
@@ -62,16 +62,21 @@ func (c *Config) Feasible() []Problem {
 	return out
 }
 
-// A load is what promises cost on average: packets/s and connections open.
-type load struct{ packets, slots float64 }
+// A load is what promises cost on average: tries/s and visits/s.
+type load struct{ tries, visits float64 }
 
-func (l load) plus(o load) load { return load{l.packets + o.packets, l.slots + o.slots} }
+func (l load) plus(o load) load { return load{l.tries + o.tries, l.visits + o.visits} }
 
-// holds allows a millionth over, for rounding.
-func (l Limits) holds(x load) bool {
-	const grace = 1 + 1e-6
-	return x.packets <= float64(l.PacketsPerSecond)*grace && x.slots <= float64(l.Connections)*grace
+// use is the part of the limits that a load takes: the larger of packets and
+// connections. Above 1 it does not hold.
+func (l Limits) use(x load) float64 {
+	return max((x.tries+x.visits*visitPackets)/float64(l.PacketsPerSecond),
+		x.tries*l.ConnectTimeout.Seconds()/float64(l.DiscoveryConnections()),
+		x.visits*visitTime.Seconds()/float64(l.ConversationConnections()))
 }
+
+// overload allows a millionth over, for rounding.
+const overload = 1 + 1e-6
 
 // attempts counts the tries of one pass over one address.
 func (c *Config) attempts(w *Watch) float64 {
@@ -80,46 +85,44 @@ func (c *Config) attempts(w *Watch) float64 {
 
 func (c *Config) loadOf(w *Watch) load {
 	addrs := float64(c.Scope(w).Len())
-	tries := addrs * c.attempts(w) / w.DiscoverEvery.Seconds()
-	visits := addrs * servicesPerHost / w.VerifyEvery.Seconds()
 	return load{
-		packets: tries + visits*visitPackets,
-		slots:   tries*c.Limits.ConnectTimeout.Seconds() + visits*visitTime.Seconds(),
+		tries:  addrs * c.attempts(w) / w.DiscoverEvery.Seconds(),
+		visits: addrs * servicesPerHost / w.VerifyEvery.Seconds(),
 	}
 }
 
+// tooMuch explains a watch that does not hold alone. If the visits leave less
+// than half, it is they that must become rarer.
 func (c *Config) tooMuch(w *Watch, l load) Problem {
-	addrs := float64(c.Scope(w).Len())
-	visits := load{addrs * servicesPerHost * visitPackets, addrs * servicesPerHost * visitTime.Seconds()}
-	if left := c.left(visits, w.VerifyEvery); left <= 0 {
-		need := seconds(2 * max(visits.packets/float64(c.Limits.PacketsPerSecond), visits.slots/float64(c.Limits.Connections)))
+	addrs := c.Scope(w).Len()
+	if visits := c.Limits.use(load{visits: l.visits}); visits > 0.5 {
+		need := short(seconds(2 * visits * w.VerifyEvery.Seconds()))
 		return Problem{w.Name, "verify_every", fmt.Sprintf(
-			"%s cannot hold: %.0f addresses with %d services each need more than all of limits.packets_per_second and connections; "+
-				"write %s or more, watch fewer targets, or set best_effort", short(w.VerifyEvery), addrs, servicesPerHost, short(need))}
+			"%s cannot hold: visits to %d addresses with %d services each take %.0f %% of limits.packets_per_second or connections; "+
+				"write %s or more, watch fewer targets, or set best_effort",
+			short(w.VerifyEvery), addrs, servicesPerHost, 100*visits, need)}
 	}
-	pass := addrs * c.attempts(w)
-	share := c.left(visits, w.VerifyEvery)
-	need := seconds(max(pass/float64(c.Limits.PacketsPerSecond),
-		pass*c.Limits.ConnectTimeout.Seconds()/float64(c.Limits.Connections)) / share)
+	ports := w.TCPPorts.Len() + w.UDPPorts.Len()
+	need := short(seconds(c.slowEnough(l) * w.DiscoverEvery.Seconds()))
 	return Problem{w.Name, "discover_every", fmt.Sprintf(
-		"%s cannot hold: one pass of %.0f addresses and %d ports is %.0f tries if all stay silent, "+
+		"%s cannot hold: one pass of %d addresses and %d ports is %.0f tries if all stay silent, "+
 			"which take up to %s within limits.packets_per_second and limits.connections; "+
 			"write %s or more, fewer ports or targets, or set best_effort",
-		short(w.DiscoverEvery), addrs, w.TCPPorts.Len()+w.UDPPorts.Len(), pass, short(need), short(need))}
+		short(w.DiscoverEvery), addrs, ports, float64(addrs)*c.attempts(w), need, need)}
 }
 
-// left is the share of the limits that repeated work leaves.
-func (c *Config) left(work load, every time.Duration) float64 {
-	return 1 - max(work.packets/every.Seconds()/float64(c.Limits.PacketsPerSecond),
-		work.slots/every.Seconds()/float64(c.Limits.Connections))
+// slowEnough is the factor by which a pass must become longer so that the
+// load, whose visits take at most half, holds.
+func (c *Config) slowEnough(l load) float64 {
+	left := float64(c.Limits.PacketsPerSecond) - l.visits*visitPackets
+	return max(l.tries/left, l.tries*c.Limits.ConnectTimeout.Seconds()/float64(c.Limits.DiscoveryConnections()))
 }
 
 func (c *Config) tooMuchTogether(w *Watch, total load) Problem {
-	over := max(total.packets/float64(c.Limits.PacketsPerSecond), total.slots/float64(c.Limits.Connections))
 	return Problem{w.Name, "discover_every", fmt.Sprintf(
-		"%s cannot hold: all watches together need %.0f packets/s and %.0f connections, %.1f times the limits; "+
-			"make the times of the watches longer by that, watch less, or set best_effort",
-		short(w.DiscoverEvery), total.packets, total.slots, over)}
+		"%s cannot hold: all watches together need %.0f tries and %.0f visits per second, %.1f times the limits; "+
+			"make discover_every and verify_every of the watches longer by that, watch less, or set best_effort",
+		short(w.DiscoverEvery), total.tries, total.visits, c.Limits.use(total))}
 }
 
 // hostProblems checks the limits of one address.

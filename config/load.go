@@ -130,6 +130,7 @@ func Parse(files, excludes []Source) (*Config, error) {
 		names = append(names, f.Name)
 		excluded = append(excluded, r.excludeList(f)...)
 	}
+	r.checkLimits(&c)
 	r.checkWatches(&c)
 	if len(c.Watches) == 0 {
 		c.Watches = defaults().Watches
@@ -183,6 +184,21 @@ func (r *reader) excludeList(f Source) []Range {
 		out = append(out, x)
 	}
 	return slices.Clip(out)
+}
+
+// checkLimits checks what concerns more than one key.
+func (r *reader) checkLimits(c *Config) {
+	l := c.Limits
+	if l.HostConnections <= l.ConversationConnections() {
+		return
+	}
+	for _, key := range []string{"limits.host_connections", "limits.connections"} {
+		if at, set := r.set[key]; set {
+			r.fail(at, key, "host_connections, %d, is more than a quarter of connections, %d; lower the one, or raise the other",
+				l.HostConnections, l.Connections)
+			return
+		}
+	}
 }
 
 // promises turns what cannot be kept into mistakes at their keys.

@@ -60,17 +60,30 @@ const (
 	maxHostRate    = 10_000
 	maxConnections = 20_000
 	maxTries       = 10
+
+	// One visit may overlap two probes on two connections.
+	minHostConnections = 2
+
+	// So that a quarter holds one visit.
+	minConnections = 4 * minHostConnections
+
+	minAnswer = 1 << 10  // a banner and the head of a web page
+	maxAnswer = 64 << 10 // the longest whose matching time is promised
 )
 
 var limitsTable = table[Limits]{
 	"packets_per_second":              number(func(l *Limits) *int { return &l.PacketsPerSecond }, 1, maxPacketRate),
 	"host_packets_per_second":         number(func(l *Limits) *int { return &l.HostPacketsPerSecond }, 1, maxHostRate),
-	"connections":                     number(func(l *Limits) *int { return &l.Connections }, 1, maxConnections),
-	"host_connections":                number(func(l *Limits) *int { return &l.HostConnections }, 1, 1000),
+	"connections":                     number(func(l *Limits) *int { return &l.Connections }, minConnections, maxConnections),
+	"host_connections":                number(func(l *Limits) *int { return &l.HostConnections }, minHostConnections, 1000),
 	"host_new_connections_per_second": number(func(l *Limits) *int { return &l.HostNewConnectionsPerSecond }, 1, maxHostRate),
 	"connect_timeout": duration(func(l *Limits) *time.Duration { return &l.ConnectTimeout },
 		50*time.Millisecond, time.Minute),
 	"tries": number(func(l *Limits) *int { return &l.Tries }, 1, maxTries),
+
+	"max_probes": number(func(l *Limits) *int { return &l.MaxProbes }, 1, 1000),
+	"max_wait":   duration(func(l *Limits) *time.Duration { return &l.MaxWait }, time.Second, 10*time.Minute),
+	"max_answer": parsed(func(l *Limits) *int64 { return &l.MaxAnswer }, `"16KiB"`, size(minAnswer, maxAnswer)),
 }
 
 // maxVisits bounds how much agreement can be asked for.

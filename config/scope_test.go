@@ -34,6 +34,7 @@ func TestScopeRules(t *testing.T) {
 		{"mapped", w("a", "z", "'::fffe:0:0/95'"), "no address of one host"},
 		{"name of a stranger", w("a", "z", "'10.0.0.1'") + "names=['x=10.0.0.2']\n", "no target of the watch"},
 		{"no ports", w("a", "z", "'10.0.0.1'") + "tcp_ports=''\nudp_ports=''\n", "both empty"},
+		{"connections", "[limits]\nconnections=40\nhost_connections=11\n", "t.toml:3:1: limits.host_connections: host_connections, 11, is more than a quarter of connections, 40"},
 		{"port 0", w("a", "z", "'10.0.0.1'") + "tcp_ports='0-9'\n", "port 0"},
 	} {
 		_, err := parse(tt.text)
@@ -145,10 +146,10 @@ func TestFeasible(t *testing.T) {
 			[]string{"a discover_every take 54m38s", "a verify_every takes 10s"}},
 		{"loopback has no limit per host", "[[watch]]\nname='a'\ntargets=['127.0.0.1']\ntcp_ports='1-65535'\ndiscover_every='30m'\n", nil},
 		{"too many to verify", "[[watch]]\nname='a'\ntargets=['10.0.0.0/16']\ntcp_ports='22'\nverify_every='10s'\n",
-			[]string{"a verify_every more than all of limits"}},
+			[]string{"a verify_every with 10 services each take"}},
 		{"best effort", "[[watch]]\nname='a'\ntargets=['10.0.0.0/16']\ntcp_ports='22'\nverify_every='10s'\nbest_effort=true\n", nil},
-		{"two that fit alone", "[[watch]]\nname='a'\ntargets=['10.0.0.0/24']\ndiscover_every='25m'\n" +
-			"[[watch]]\nname='b'\ntargets=['10.0.1.0/24']\ndiscover_every='25m'\n",
+		{"two that fit alone", "[[watch]]\nname='a'\ntargets=['10.0.0.0/24']\ndiscover_every='40m'\n" +
+			"[[watch]]\nname='b'\ntargets=['10.0.1.0/24']\ndiscover_every='40m'\n",
 			[]string{"a discover_every all watches together", "b discover_every all watches together"}},
 	} {
 		c, err := parse(tt.text)

@@ -51,11 +51,25 @@ func parseSize(s string) (int64, error) {
 	return n << by, nil
 }
 
+// shortSize writes a number of bytes in the largest unit that divides it.
+func shortSize(n int64) string {
+	for _, u := range []struct {
+		shift int
+		name  string
+	}{{30, "GiB"}, {20, "MiB"}, {10, "KiB"}} {
+		if n>>u.shift<<u.shift == n && n != 0 {
+			return fmt.Sprintf("%d%s", n>>u.shift, u.name)
+		}
+	}
+	return fmt.Sprintf("%dB", n)
+}
+
+// size gives a parser of sizes within bounds.
 func size(low, high int64) func(string) (int64, error) {
 	return func(s string) (int64, error) {
 		n, err := parseSize(s)
 		if err == nil && (n < low || n > high) {
-			err = fmt.Errorf("%q is out of range; write a size from %dKiB to %dGiB", s, low>>10, high>>30)
+			err = fmt.Errorf("%q is out of range; write a size from %s to %s", s, shortSize(low), shortSize(high))
 		}
 		return n, err
 	}
