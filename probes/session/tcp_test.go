@@ -1,7 +1,6 @@
 package session
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -14,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sonde/probes"
-	"sonde/probes/ports"
 )
 
 const (
@@ -202,77 +200,6 @@ func TestIPv6(t *testing.T) {
 	}
 }
 
-func TestSilentPortKeepsToTheWaitingBudget(t *testing.T) {
-	s := serve(t, "tcp4", func(_ *server, c net.Conn) { drain(c) })
-	settings := quick()
-	settings.MaxWait = 1500 * time.Millisecond
-	start := time.Now()
-	o := visitServer(t, s, settings, Remembered{})
-	if took := time.Since(start); took > settings.MaxWait+time.Second {
-		t.Errorf("took %v", took)
-	}
-	if o.Outcome != probes.OutcomeSilent {
-		t.Errorf("outcome %s", o.Outcome)
-	}
-	if !slices.ContainsFunc(o.Errors, func(e string) bool {
-		return strings.Contains(e, "waiting budget") && strings.Contains(e, "TLSSessionReq")
-	}) {
-		t.Errorf("what was not tried is not recorded: %q", o.Errors)
-	}
-}
-
-func TestProbeBudget(t *testing.T) {
-	s := serve(t, "tcp4", reply("WHAT?\r\n"))
-	settings := quick()
-	settings.MaxProbes = 1
-	o := visitServer(t, s, settings, Remembered{})
-	if o.Cost.Probes != 1 || len(s.requests()) != 1 {
-		t.Errorf("%d probes, requests %q", o.Cost.Probes, s.requests())
-	}
-	if o.Evidence == nil || string(o.Evidence.Answer) != "WHAT?\r\n" || o.Evidence.Probe != "GetRequest" {
-		t.Errorf("evidence %+v", o.Evidence)
-	}
-}
-
-func TestEndlessData(t *testing.T) {
-	s := serve(t, "tcp4", func(s *server, c net.Conn) {
-		chunk := strings.Repeat("x", 1000)
-		for s.count() < 100 {
-			if _, err := io.WriteString(c, chunk); err != nil {
-				return
-			}
-		}
-	})
-	settings := quick()
-	settings.MaxBytes = 64 << 10
-	start := time.Now()
-	o := visitServer(t, s, settings, Remembered{})
-	if o.Cost.BytesIn > settings.MaxBytes || time.Since(start) > 3*time.Second {
-		t.Errorf("%d bytes in %v", o.Cost.BytesIn, time.Since(start))
-	}
-	if o.Product != "Bulk" || len(o.Evidence.Answer) != settings.MaxAnswer {
-		t.Errorf("%+v, evidence of %d bytes", summarize(o), len(o.Evidence.Answer))
-	}
-}
-
-// A tarpit that never lets an answer settle is inconclusive, whatever it says.
-func TestDrip(t *testing.T) {
-	s := serve(t, "tcp4", func(s *server, c net.Conn) {
-		for {
-			if _, err := io.WriteString(c, "x"); err != nil {
-				return
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
-	})
-	settings := quick()
-	settings.MaxWait = 2 * time.Second
-	o := visitServer(t, s, settings, Remembered{})
-	if o.Outcome != probes.OutcomeInconclusive {
-		t.Errorf("outcome %s after %d bytes, %q", o.Outcome, o.Cost.BytesIn, o.Errors)
-	}
-}
-
 func TestServerOfOneClientAtATime(t *testing.T) {
 	turn := make(chan struct{}, 1)
 	s := serve(t, "tcp4", func(s *server, c net.Conn) {
@@ -288,57 +215,6 @@ func TestServerOfOneClientAtATime(t *testing.T) {
 	o := newProber(t, db, quick()).Visit(t.Context(), endpoint(s), Remembered{})
 	if o.Product != "Boxweb" || o.Cost.Connections != 2 {
 		t.Errorf("%+v after %d connections, %q", summarize(o), o.Cost.Connections, o.Errors)
-	}
-}
-
-func TestRememberedProbe(t *testing.T) {
-	greet := "SSH-2.0-OpenSSH_9.2p1\r\n"
-	tests := []struct {
-		name        string
-		talk        func(*server, net.Conn)
-		known       Remembered
-		product     string
-		connections int
-		requests    []string
-	}{
-		{"greeting", write(greet), Remembered{Probe: "NULL"}, "OpenSSH", 1, nil},
-		{
-			"request", reply(page), Remembered{Probe: "GetRequest"},
-			"Boxweb", 1, []string{"GET / HTTP/1.0\r\n\r\n"},
-		},
-		{
-			"another service by now", reply("HI 4\r\n"), Remembered{Probe: "NULL"},
-			"Hello", 4, []string{"GET / HTTP/1.0\r\n\r\n", "HELLO\r\n"},
-		},
-		{"a probe that is gone", write(greet), Remembered{Probe: "Nothing"}, "OpenSSH", 1, nil},
-		{
-			"only a soft match, as before", write("220 FTP\r\n"),
-			Remembered{Probe: "NULL", Soft: "ftp"}, "", 1, nil,
-		},
-		{
-			"not allowed any more", write(greet), Remembered{Probe: "Login"}, "OpenSSH", 1, nil,
-		},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			s := serve(t, "tcp4", tt.talk)
-			o := visitServer(t, s, quick(), tt.known)
-			if o.Product != tt.product || s.count() != tt.connections {
-				t.Errorf("%+v after %d connections", summarize(o), s.count())
-			}
-			if diff := cmp.Diff(tt.requests, s.requests()); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
-}
-
-func TestKnownServiceThatClosesAtOnceIsBlocked(t *testing.T) {
-	s := serve(t, "tcp4", func(*server, net.Conn) {})
-	o := visitServer(t, s, quick(), Remembered{Probe: "NULL"})
-	if o.Outcome != probes.OutcomeBlocked {
-		t.Errorf("outcome %s", o.Outcome)
 	}
 }
 
@@ -372,84 +248,5 @@ func TestSegmentationDoesNotMatter(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-func TestCredentialProbesAreNotSent(t *testing.T) {
-	s := serve(t, "tcp4", func(s *server, c net.Conn) {
-		if s.request(c) == "LOGIN guest\r\n" {
-			io.WriteString(c, "OK\r\n")
-		}
-	})
-	if o := visitServer(t, s, quick(), Remembered{}); o.Service != "" {
-		t.Errorf("asked with a credential: %+v", summarize(o))
-	}
-	settings := quick()
-	settings.Allow.Credentials = true
-	if o := visitServer(t, s, settings, Remembered{}); o.Service != "login" {
-		t.Errorf("not asked with a credential: %+v", summarize(o))
-	}
-}
-
-func TestHeld(t *testing.T) {
-	text := "Exclude T:7\n" + testDatabase + `
-# needs: industrial
-Probe TCP Controller q|\x01\x02|
-ports 4000
-match controller m|^c|
-`
-	db := load(t, text, 80, false)
-	tests := []struct {
-		transport probes.Transport
-		port      uint16
-		reason    string
-	}{
-		{probes.TCP, 7, "excluded"},
-		{probes.TCP, 9100, "print port"},
-		{probes.TCP, 9116, "print port"},
-		{probes.TCP, 9999, "print port"},
-		{probes.TCP, 502, "industrial port"},
-		{probes.TCP, 4000, "industrial port"},
-		{probes.UDP, 47808, "industrial port"},
-	}
-	for _, tt := range tests {
-		p, err := New(Config{Database: db, Settings: quick(), Dialer: noDialer{t}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ep := probes.Endpoint{Addr: loopback, Port: tt.port, Transport: tt.transport}
-		o := p.Visit(t.Context(), ep, Remembered{})
-		if o.Outcome != probes.OutcomeHeld || o.Reason != tt.reason || o.State != "" {
-			t.Errorf("%s/%d: %s, %q, state %q", tt.transport, tt.port, o.Outcome, o.Reason, o.State)
-		}
-		if o.Service != ports.Name(tt.port, string(tt.transport)) || o.Strength == probes.Hard {
-			t.Errorf("%s/%d: %s service %q", tt.transport, tt.port, o.Strength, o.Service)
-		}
-	}
-}
-
-func TestCancelledVisitEndsAtOnce(t *testing.T) {
-	s := serve(t, "tcp4", func(_ *server, c net.Conn) { drain(c) })
-	db := load(t, testDatabase, s.addr.Port(), false)
-	ctx, cancel := context.WithCancel(t.Context())
-	var at time.Time
-	timer := time.AfterFunc(200*time.Millisecond, func() { at = time.Now(); cancel() })
-	defer timer.Stop()
-	o := newProber(t, db, quick()).Visit(ctx, endpoint(s), Remembered{})
-	if took := time.Since(at); took > 100*time.Millisecond {
-		t.Errorf("ended %v after the cancel", took)
-	}
-	if o.Outcome != probes.OutcomeInconclusive || o.Reason != "cancelled" {
-		t.Errorf("%s, %q", o.Outcome, o.Reason)
-	}
-}
-
-func TestWallLimit(t *testing.T) {
-	s := serve(t, "tcp4", func(_ *server, c net.Conn) { drain(c) })
-	settings := quick()
-	settings.WallLimit = 200 * time.Millisecond
-	o := visitServer(t, s, settings, Remembered{})
-	if o.Outcome != probes.OutcomeInconclusive || !strings.HasPrefix(o.Reason, "wall clock") {
-		t.Errorf("%s, %q", o.Outcome, o.Reason)
 	}
 }

@@ -256,3 +256,30 @@ func TestTLSGarbage(t *testing.T) {
 		})
 	}
 }
+
+func TestNameIsSentAsSNI(t *testing.T) {
+	s := serve(t, "tcp4", inside(newTLSConfig(t), reply(page)))
+	db := load(t, testDatabase, s.addr.Port(), true)
+	ep := endpoint(s)
+	ep.Names = []string{"192.0.2.1", "*.example", "box.example"}
+	o := newProber(t, db, quick()).Visit(t.Context(), ep, Remembered{})
+	if len(o.TLS) != 1 || o.TLS[0].Name != "box.example" {
+		t.Errorf("TLS facts %+v", o.TLS)
+	}
+}
+
+// A match that names TLS stays when the door then proves shut.
+func TestMatchBehindTLSStaysWithoutAHandshake(t *testing.T) {
+	s := serve(t, "tcp4", func(s *server, c net.Conn) {
+		if strings.HasPrefix(s.request(c), "GET") {
+			io.WriteString(c, "HTTP/1.1 400 Bad\r\n\r\nThe plain HTTP request was sent to HTTPS port")
+		}
+	})
+	o := visitServer(t, s, quick(), Remembered{})
+	want := summary{
+		probes.OutcomeAnswered, probes.Hard, "http", "Boxweb", "", "GetRequest", probes.TLS, probes.Open,
+	}
+	if diff := cmp.Diff(want, summarize(o)); diff != "" {
+		t.Error(diff)
+	}
+}
