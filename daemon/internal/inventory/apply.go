@@ -12,27 +12,27 @@ import (
 )
 
 // Apply decides about the visits in their order and commits what follows from
-// them in one transaction: states, history and events. It returns when each
-// of the endpoints should be asked again. On an error nothing of the batch
+// them in one transaction: states, history and events. It returns where each
+// of the endpoints stands then. On an error nothing of the batch
 // was applied, and it may be applied again.
 //
 // A batch of a few hundred costs little more than a single visit, as most of
 // the time of a commit goes into one sync.
-func (s *Store) Apply(ctx context.Context, visits []Visit) ([]Next, error) {
+func (s *Store) Apply(ctx context.Context, visits []Visit) ([]Standing, error) {
 	if len(visits) == 0 {
 		return nil, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	fault.Point("store.apply.before")
-	next := make([]Next, len(visits))
+	after := make([]Standing, len(visits))
 	err := s.transact(ctx, func(tx *transaction) error {
 		for i := range visits {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
 			var err error
-			if next[i], err = tx.apply(visits[i]); err != nil {
+			if after[i], err = tx.apply(visits[i]); err != nil {
 				return fmt.Errorf("visit of %s: %w", visits[i].Key, err)
 			}
 		}
@@ -41,7 +41,7 @@ func (s *Store) Apply(ctx context.Context, visits []Visit) ([]Next, error) {
 	if err != nil {
 		return nil, fmt.Errorf("apply %d visits: %w", len(visits), err)
 	}
-	return next, nil
+	return after, nil
 }
 
 // A transaction is one write to the store, made by the holder of its mutex.
@@ -88,17 +88,17 @@ func (s *Store) transact(ctx context.Context, do func(*transaction) error) error
 	return nil
 }
 
-func (tx *transaction) apply(v Visit) (Next, error) {
+func (tx *transaction) apply(v Visit) (Standing, error) {
 	if !v.Key.Addr.IsValid() || v.Key.Transport != probes.TCP && v.Key.Transport != probes.UDP {
-		return Next{}, fmt.Errorf("a key needs an address and a transport")
+		return Standing{}, fmt.Errorf("a key needs an address and a transport")
 	}
 	v.Key.Addr = v.Key.Addr.Unmap()
 	known, err := tx.loadRow(v.Key)
 	if err != nil {
-		return Next{}, err
+		return Standing{}, err
 	}
 	if v.HostAlive, err = tx.hostAlive(&v); err != nil {
-		return Next{}, err
+		return Standing{}, err
 	}
 	var old *Endpoint
 	if known.id != 0 {
@@ -110,14 +110,14 @@ func (tx *transaction) apply(v Visit) (Next, error) {
 	fault.Point("store.apply.decided")
 	id, err := tx.saveRow(known, &now)
 	if err != nil {
-		return Next{}, err
+		return Standing{}, err
 	}
 	for i := range events {
 		if err := tx.emit(&events[i], id); err != nil {
-			return Next{}, err
+			return Standing{}, err
 		}
 	}
-	return now.Next, nil
+	return Standing{now.Status, now.Next}, nil
 }
 
 // loadRow reads the endpoint; its id is 0 when there is none.

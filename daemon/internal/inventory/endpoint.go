@@ -73,6 +73,12 @@ type Streak struct {
 	First, Last time.Time
 }
 
+// A Standing is where an endpoint stands after a visit.
+type Standing struct {
+	Status Status
+	Next   Next
+}
+
 // Next says when to ask an endpoint again. A zero At leaves it to routine.
 type Next struct {
 	At  time.Time

@@ -171,7 +171,7 @@ func TestBaselineThenNew(t *testing.T) {
 		visitOf("192.0.2.66", 22, at, "OpenSSH", "9.2"),   // excluded
 		visitOf("198.51.100.1", 22, at, "OpenSSH", "9.2"), // not a target
 	)
-	if next[0].At != at.Add(time.Second) || next[0].Why != ConfirmNew || next[1] != (Next{}) {
+	if next[0].Next.At != at.Add(time.Second) || next[0].Next.Why != ConfirmNew || next[1].Next != (Next{}) {
 		t.Errorf("next: %v", next)
 	}
 	mustApply(t, s, visitOf("192.0.2.2", 22, c.add(time.Second), "Dropbear", "2022"))
