@@ -96,7 +96,7 @@ func lanPass(started time.Time) Pass {
 		Ports:   "22,8000-8100", Started: started, Done: started.Add(time.Minute)}
 }
 
-func mustApply(t testing.TB, s *Store, visits ...Visit) []Next {
+func mustApply(t testing.TB, s *Store, visits ...Visit) []Standing {
 	t.Helper()
 	next, err := s.Apply(t.Context(), visits)
 	if err != nil {
