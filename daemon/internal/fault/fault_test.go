@@ -14,6 +14,7 @@ import (
 // listed but never passed would make a crash test that cannot fail.
 func TestNamesAreUsed(t *testing.T) {
 	call := regexp.MustCompile(`fault\.Point\("([^"]*)"\)`)
+	ofEachSink := regexp.MustCompile(`fault\.Point\(\S*\.Name\(\) \+ "([^"]*)"\)`)
 	used := map[string]bool{}
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") {
@@ -22,6 +23,11 @@ func TestNamesAreUsed(t *testing.T) {
 		text, err := os.ReadFile(path)
 		for _, m := range call.FindAllSubmatch(text, -1) {
 			used[string(m[1])] = true
+		}
+		for _, m := range ofEachSink.FindAllSubmatch(text, -1) {
+			for _, sink := range []string{"json", "syslog"} {
+				used[sink+string(m[1])] = true
+			}
 		}
 		return err
 	})

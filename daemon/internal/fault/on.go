@@ -43,12 +43,19 @@ func Point(name string) {
 	select {} // the signal is on its way: not one instruction more
 }
 
-// Armed tells whether the next pass through the point name will kill the
-// process, for code that has to prepare a half-done state first.
+// Armed counts a pass and tells whether its turn has come, for code that has
+// to prepare a half-done state before it calls Point, and calls it then only.
 func Armed(name string) bool {
 	armed.Lock()
 	defer armed.Unlock()
-	return strike(name) && armed.left == 1
+	if !strike(name) {
+		return false
+	}
+	if armed.left > 1 {
+		armed.left--
+		return false
+	}
+	return true
 }
 
 // strike tells whether name is the armed point. The caller holds the lock.

@@ -14,22 +14,32 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	for i := 1; ; i++ {
-		fmt.Println(i, Armed("json.write.after"), Armed("store.pass.after"))
+		fmt.Println(i)
 		Point("json.write.after")
 		Point("store.pass.after")
+		if Armed("json.write.short") {
+			fmt.Println("half")
+			Point("json.write.short")
+		}
 	}
 }
 
 func TestPointKillsAtTheNthPass(t *testing.T) {
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), Variable+"=store.pass.after:3")
-	out, err := cmd.Output()
-	exit, ok := err.(*exec.ExitError)
-	if !ok || exit.ExitCode() != -1 {
-		t.Fatalf("ended with %v, want a signal", err)
-	}
-	if want := "1 false false\n2 false false\n3 false true\n"; string(out) != want {
-		t.Errorf("got %q, want %q", out, want)
+	for point, want := range map[string]string{
+		"store.pass.after:3": "1\n2\n3\n",
+		"json.write.after":   "1\n",
+		"json.write.short:2": "1\n2\nhalf\n",
+	} {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), Variable+"="+point)
+		out, err := cmd.Output()
+		exit, ok := err.(*exec.ExitError)
+		if !ok || exit.ExitCode() != -1 {
+			t.Fatalf("%s: ended with %v, want a signal", point, err)
+		}
+		if string(out) != want {
+			t.Errorf("%s: got %q, want %q", point, out, want)
+		}
 	}
 }
 

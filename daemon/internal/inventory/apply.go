@@ -93,6 +93,9 @@ func (tx *transaction) apply(v Visit) (Standing, error) {
 		return Standing{}, fmt.Errorf("a key needs an address and a transport")
 	}
 	v.Key.Addr = v.Key.Addr.Unmap()
+	if v.At.IsZero() {
+		v.At = tx.now() // nothing was received: it ended just now
+	}
 	known, err := tx.loadRow(v.Key)
 	if err != nil {
 		return Standing{}, err

@@ -22,9 +22,10 @@ type Reader struct {
 }
 
 // OpenReadOnly opens the store in dir for reading. It needs no permission to
-// write there. While a daemon runs it sees each commit. After a crash it
-// reads a copy, made in the system's directory for temporary files, which
-// Close removes. Its error is an [OpenError].
+// write there. While a daemon runs it sees each commit. A store at rest it
+// sees as it is now: open it again to see what a daemon does that starts
+// later. After a crash it reads a copy, made in the system's directory for
+// temporary files, which Close removes. Its error is an [OpenError].
 func OpenReadOnly(ctx context.Context, dir string) (*Reader, error) {
 	path := filepath.Join(dir, FileName)
 	r, err := openReadOnly(ctx, dir, path)
