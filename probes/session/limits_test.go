@@ -14,9 +14,10 @@ import (
 )
 
 func TestSilentPortKeepsToTheWaitingBudget(t *testing.T) {
+	t.Parallel()
 	s := serve(t, "tcp4", func(_ *server, c net.Conn) { drain(c) })
 	settings := quick()
-	settings.MaxWait = 1500 * time.Millisecond
+	settings.MaxWait = 900 * time.Millisecond
 	start := time.Now()
 	o := visitServer(t, s, settings, Remembered{})
 	if took := time.Since(start); took > settings.MaxWait+time.Second {
@@ -68,6 +69,7 @@ func TestEndlessData(t *testing.T) {
 
 // A tarpit that never lets an answer settle is inconclusive, whatever it says.
 func TestDrip(t *testing.T) {
+	t.Parallel()
 	s := serve(t, "tcp4", func(s *server, c net.Conn) {
 		for {
 			if _, err := io.WriteString(c, "x"); err != nil {

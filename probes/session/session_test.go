@@ -32,19 +32,19 @@ Probe TCP GetRequest q|GET / HTTP/1.0\r\n\r\n|
 ports 80,PORT
 sslports 443,TLSPORT
 rarity 1
-totalwaitms 1000
+totalwaitms 600
 match http m|^HTTP/1\.[01] 200 .*\r\nServer: Boxweb/(\S+)\r\n.*<title>Box</title>|s p/Boxweb/ v/$1/
 match ssl/http m|^HTTP/1\.[01] 400 .*plain HTTP request was sent to HTTPS port|s p/Boxweb/
 softmatch http m|^HTTP/1\.[01] \d\d\d |
 
 Probe TCP FTPHelp q|HELP\r\n|
 rarity 9
-totalwaitms 1000
+totalwaitms 600
 match ftp m|^220 .*\r\n214 Boxftp (\S+)\r\n| p/Boxftp/ v/$1/
 
 Probe TCP Hello q|HELLO\r\n|
 rarity 3
-totalwaitms 1000
+totalwaitms 600
 fallback GetRequest
 match hello m|^HI (\d+)\r\n| p/Hello/ v/$1/
 match bulk m|^x+$| p/Bulk/
@@ -56,7 +56,7 @@ match login m|^OK| p/Login/
 
 Probe TCP TLSSessionReq q|\x16\x03\x01\x00\x07\x01\x00\x00\x03\x03\x03\x00|
 rarity 4
-totalwaitms 1000
+totalwaitms 600
 match ssl m|^[\x15\x16]\x03|
 
 Probe UDP Echo q|echo?|

@@ -201,6 +201,7 @@ func TestIPv6(t *testing.T) {
 }
 
 func TestServerOfOneClientAtATime(t *testing.T) {
+	t.Parallel()
 	turn := make(chan struct{}, 1)
 	s := serve(t, "tcp4", func(s *server, c net.Conn) {
 		turn <- struct{}{}
@@ -210,7 +211,7 @@ func TestServerOfOneClientAtATime(t *testing.T) {
 		}
 	})
 	text := strings.Replace(testDatabase, "totalwaitms 1200", "totalwaitms 6000", 1)
-	text = strings.ReplaceAll(text, "totalwaitms 1000", "totalwaitms 5000")
+	text = strings.ReplaceAll(text, "totalwaitms 600", "totalwaitms 5000")
 	db := load(t, text, s.addr.Port(), false)
 	o := newProber(t, db, quick()).Visit(t.Context(), endpoint(s), Remembered{})
 	if o.Product != "Boxweb" || o.Cost.Connections != 2 {

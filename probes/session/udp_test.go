@@ -137,6 +137,7 @@ func TestUDPRefused(t *testing.T) {
 }
 
 func TestUDPRetriesArePacedAndCounted(t *testing.T) {
+	t.Parallel()
 	ep := serveUDP(t, func(int, string) []byte { return nil })
 	settings := quick()
 	settings.MaxProbes = 1
