@@ -118,6 +118,13 @@ func TestNewerSchema(t *testing.T) {
 func TestNothingToRead(t *testing.T) {
 	_, err := OpenReadOnly(t.Context(), t.TempDir())
 	wantOpenError(t, err, ErrNoStore, "start the daemon first")
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%v does not say that the file is missing", err)
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	writeFile(t, file, "")
+	_, err = Open(t.Context(), Config{Dir: file})
+	wantOpenError(t, err, ErrNotWritable, "not a directory")
 }
 
 // asNobody runs a job as a user without any rights on dir's files but those

@@ -72,7 +72,7 @@ func openError(path string, err error) error {
 	case ErrNewerSchema:
 		e.Remedy = remedyNewer
 	case ErrNoStore:
-		e.Err, e.Remedy = ErrNoStore, remedyNone
+		e.Err, e.Remedy = fmt.Errorf("%w: %w", reason, err), remedyNone
 	case syscall.ENOSPC:
 		e.Remedy = remedyFull
 	}
@@ -88,7 +88,8 @@ func reasonOf(err error) error {
 		return ErrNewerSchema
 	case errors.As(err, &se):
 		return sqliteReason(se.Code())
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS),
+		errors.Is(err, syscall.ENOTDIR):
 		return ErrNotWritable
 	case errors.Is(err, fs.ErrNotExist):
 		return ErrNoStore
