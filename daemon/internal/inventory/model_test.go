@@ -160,54 +160,7 @@ func randomVisit(r *rand.Rand, at time.Time, transport probes.Transport) Visit {
 func TestDecideAgainstTheJournal(t *testing.T) {
 	told := map[event.Action]int{}
 	for seed := range uint64(1500) {
-		r := rand.New(rand.NewPCG(seed, 1))
-		j := &journal{rules: DefaultRules(), transport: probes.TCP, known: map[string]bool{}}
-		if seed%3 == 0 {
-			j.transport = probes.UDP
-		}
-		var old *Endpoint
-		at, v := day1, Visit{}
-		for n := range 80 {
-			at = at.Add(time.Duration(r.Int64N(int64([]time.Duration{time.Second, time.Minute,
-				10 * time.Minute, time.Hour, 48 * time.Hour}[r.IntN(5)]))))
-			if n == 0 || r.IntN(10) < 4 {
-				v = randomVisit(r, at, j.transport)
-			}
-			v.At, v.HostAlive = at, at
-			if seed%2 == 0 {
-				v.AbsentAt = day1
-			}
-			j.visits = append(j.visits, v)
-			want := j.wants()
-			e, events := Decide(old, v, j.rules)
-			got := ""
-			for i := range events {
-				told[events[i].Action]++
-				switch ev := &events[i]; ev.Action {
-				case event.ServiceGone:
-					got += string(ev.Action) + " " + ev.Reason
-				case event.ServiceChanged:
-					got += string(ev.Action) + " " + ev.Endpoint.Version
-				case event.ServiceReclassified:
-					if ev.Cause != event.CauseSelf {
-						t.Fatalf("seed %d, visit %d: reclassified by %s", seed, n, ev.Cause)
-					}
-				}
-				if err := j.follow(&events[i]); err != nil {
-					t.Fatalf("seed %d, visit %d: %v", seed, n, err)
-				}
-			}
-			if got != want {
-				t.Fatalf("seed %d, visit %d: told %q, the journal says %q", seed, n, got, want)
-			}
-			if !e.Next.At.IsZero() && e.Next.At.Before(at) {
-				t.Fatalf("seed %d, visit %d: next at %s, now it is %s", seed, n, e.Next.At, at)
-			}
-			old = &e
-			if e.Status == Unknown {
-				old = nil
-			}
-		}
+		runAgainstTheJournal(t, seed, told)
 	}
 	for _, a := range []event.Action{event.ServiceBaseline, event.ServiceNew, event.ServiceChanged,
 		event.ServiceGone, event.ServiceReturned, event.ServiceUnverified} {
@@ -215,4 +168,62 @@ func TestDecideAgainstTheJournal(t *testing.T) {
 			t.Errorf("%s was told %d times only: the visits do not try it", a, told[a])
 		}
 	}
+}
+
+func runAgainstTheJournal(t *testing.T, seed uint64, told map[event.Action]int) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(seed, 1))
+	j := &journal{rules: DefaultRules(), transport: probes.TCP, known: map[string]bool{}}
+	if seed%3 == 0 {
+		j.transport = probes.UDP
+	}
+	steps := []time.Duration{time.Second, time.Minute, 10 * time.Minute, time.Hour, 48 * time.Hour}
+	var old *Endpoint
+	at, v := day1, Visit{}
+	for n := range 80 {
+		at = at.Add(time.Duration(r.Int64N(int64(steps[r.IntN(len(steps))]))))
+		if n == 0 || r.IntN(10) < 4 {
+			v = randomVisit(r, at, j.transport)
+		}
+		v.At, v.HostAlive = at, at
+		if seed%2 == 0 {
+			v.AbsentAt = day1
+		}
+		j.visits = append(j.visits, v)
+		want := j.wants()
+		e, events := Decide(old, v, j.rules)
+		got, err := j.followAll(events, told)
+		switch {
+		case err != nil:
+			t.Fatalf("seed %d, visit %d: %v", seed, n, err)
+		case got != want:
+			t.Fatalf("seed %d, visit %d: told %q, the journal says %q", seed, n, got, want)
+		case !e.Next.At.IsZero() && e.Next.At.Before(at):
+			t.Fatalf("seed %d, visit %d: next at %s, now it is %s", seed, n, e.Next.At, at)
+		}
+		old = &e
+		if e.Status == Unknown {
+			old = nil
+		}
+	}
+}
+
+// followAll follows the events and gives those that wants gives.
+func (j *journal) followAll(events []event.Event, told map[event.Action]int) (got string, err error) {
+	for i := range events {
+		ev := &events[i]
+		told[ev.Action]++
+		switch {
+		case ev.Action == event.ServiceGone:
+			got += string(ev.Action) + " " + ev.Reason
+		case ev.Action == event.ServiceChanged:
+			got += string(ev.Action) + " " + ev.Endpoint.Version
+		case ev.Action == event.ServiceReclassified && ev.Cause != event.CauseSelf:
+			return got, fmt.Errorf("reclassified by %s", ev.Cause)
+		}
+		if err := j.follow(ev); err != nil {
+			return got, err
+		}
+	}
+	return got, nil
 }
