@@ -134,7 +134,7 @@ const MaxSANs = 32
 // Evidence is the answer that decided, for people and for matching again.
 type Evidence struct {
 	Probe     string `json:"probe,omitempty"`
-	Rule      string `json:"rule,omitempty"`
+	Rule      string `json:"rule,omitempty"` // the stable id of the line, or file:line without one
 	Database  string `json:"database,omitempty"`
 	Answer    Bytes  `json:"answer,omitempty"`
 	Truncated bool   `json:"truncated,omitempty"`

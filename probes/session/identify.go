@@ -57,7 +57,7 @@ func IdentifyWith(sc *match.Scratch, db *probes.Database, t probes.Transport, pr
 	}
 	if best.rule != nil {
 		o.Identity, o.Strength = best.id, best.strength
-		o.Rule, o.Probe = best.rule.Name(), best.probe.Name
+		o.Rule, o.Probe = best.rule.Pos.String(), best.probe.Name
 		inner, tunnelled := strings.CutPrefix(o.Service, "ssl/")
 		if o.Service = inner; tunnelled {
 			o.Tunnel = probes.TLS

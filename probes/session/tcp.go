@@ -88,7 +88,7 @@ func (v *visit) ask(ctx context.Context, pr *probes.Probe, l *line) (over bool) 
 	if !l.open() {
 		return v.judge(ctx, pr, l)
 	}
-	v.budget.probes++
+	v.sent(pr)
 	sent := time.Now()
 	until := v.until(sent, pr.TotalWait)
 	l.answer.more(httpEnd)

@@ -49,7 +49,7 @@ func (v *visit) askUDP(ctx context.Context, pr *probes.Probe) (over bool) {
 		return true
 	}
 	defer l.close()
-	v.budget.probes++
+	v.sent(pr)
 	l.answer.ends = datagramEnd
 	until := v.until(time.Now(), pr.TotalWait)
 	for try := 0; !l.answer.final() && ctx.Err() == nil && time.Now().Before(until); try++ {

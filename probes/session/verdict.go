@@ -17,6 +17,7 @@ func (v *visit) observation() probes.Observation {
 		TLS:       v.tls,
 		At:        v.lastAt,
 		Database:  v.p.db.Hash,
+		Asked:     v.names,
 		Errors:    v.errors,
 		Cost: probes.Cost{
 			Connections: v.budget.connections,
@@ -84,7 +85,7 @@ func (v *visit) identify(o *probes.Observation) {
 	o.Strength = probes.Unmatched
 	if b.rule != nil {
 		o.Identity, o.Strength = b.id, b.strength
-		o.Rule, o.Probe = b.rule.Name(), b.probe.Name
+		o.Rule, o.Probe = b.rule.Pos.String(), b.probe.Name
 	} else if o.State == probes.Open || o.State == probes.OpenOrFiltered || o.Outcome == probes.OutcomeHeld {
 		if name := ports.Name(v.ep.Port, string(v.ep.Transport)); name != "" {
 			o.Service, o.Strength = name, probes.Table
@@ -94,11 +95,13 @@ func (v *visit) identify(o *probes.Observation) {
 		return
 	}
 	o.Evidence = &probes.Evidence{
-		Rule:     o.Rule,
 		Database: v.p.db.Hash,
 		Answer:   probes.Bytes(b.answer),
 	}
 	if b.probe != nil {
 		o.Evidence.Probe = b.probe.Name
+	}
+	if b.rule != nil {
+		o.Evidence.Rule = b.rule.Name()
 	}
 }

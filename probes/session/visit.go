@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"sonde/match"
@@ -26,7 +27,8 @@ type visit struct {
 
 	null  *line // the NULL connection while it is open and silent beside a probe
 	best  finding
-	asked map[*probes.Probe]bool
+	asked map[*probes.Probe]bool // in this tunnel, or in clear
+	names []string               // of the probes sent so far, each once
 
 	industrial bool // only probes made for such ports are sent
 
@@ -42,6 +44,14 @@ type visit struct {
 	reason      string
 	interrupted string // why the visit ended before its time
 	errors      []string
+}
+
+// sent counts a probe that is about to be sent.
+func (v *visit) sent(pr *probes.Probe) {
+	v.budget.probes++
+	if !slices.Contains(v.names, pr.Name) {
+		v.names = append(v.names, pr.Name)
+	}
 }
 
 func newVisit(p *Prober, ep probes.Endpoint, known Remembered) *visit {

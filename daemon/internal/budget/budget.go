@@ -38,6 +38,10 @@ type Limits struct {
 // one request, FIN.
 const ConnPackets = 4
 
+// VisitConnections is how many connections one visit holds at most: one that
+// only listens, and one that asks.
+const VisitConnections = 2
+
 // Bursts. In all a twentieth of a second may go at once, which is finer than
 // any switch can tell from an even flow, yet spares timers at high rates. To
 // one host only what one connection needs.
@@ -70,7 +74,7 @@ type host struct {
 	packets *rate.Limiter
 	dials   *rate.Limiter
 	conns   chan struct{}
-	visit   chan struct{} // holds one element while a visit runs
+	visits  chan struct{} // one element per running visit
 
 	users int       // calls that use it; guarded by Limiter.mu
 	idle  time.Time // since when users is 0; guarded by Limiter.mu
@@ -92,6 +96,10 @@ func New(l Limits) (*Limiter, error) {
 			return nil, fmt.Errorf("budget: %s is %d, must be positive", n.name, n.value)
 		}
 	}
+	if l.HostConnections < VisitConnections {
+		return nil, fmt.Errorf("budget: %d connections per host, a visit may need %d",
+			l.HostConnections, VisitConnections)
+	}
 	if l.HostConnections > l.Connections {
 		return nil, fmt.Errorf("budget: %d connections per host do not fit into %d in all", l.HostConnections, l.Connections)
 	}
@@ -99,7 +107,7 @@ func New(l Limits) (*Limiter, error) {
 		limits:  l,
 		packets: rate.NewLimiter(rate.Limit(l.PacketsPerSecond), max(ConnPackets, l.PacketsPerSecond/burstShare)),
 		conns:   make(chan struct{}, l.Connections),
-		visits:  make(chan struct{}, l.Connections/l.HostConnections),
+		visits:  make(chan struct{}, l.Connections/VisitConnections),
 		hosts:   map[netip.Addr]*host{},
 	}, nil
 }
@@ -171,19 +179,19 @@ func (l *Limiter) Conn(ctx context.Context, a netip.Addr) (release func(), err e
 }
 
 // Visit waits until a conversation with one endpoint of a may begin, and ends
-// it when release is called, which may be done more than once. One visit runs
-// per host (any number on loopback), and so few in all that each may hold
-// HostConnections connections; within a visit that opens no more than these,
+// it when release is called, which may be done more than once. So few visits run
+// per host (any number on loopback) and in all that each may hold
+// VisitConnections connections; within a visit that opens no more than these,
 // Conn does not wait.
 func (l *Limiter) Visit(ctx context.Context, a netip.Addr) (release func(), err error) {
 	h := l.hold(a)
 	undo := func() {}
 	if h != nil {
-		if err := acquire(ctx, h.visit); err != nil {
+		if err := acquire(ctx, h.visits); err != nil {
 			l.drop(h)
 			return nil, fmt.Errorf("visit to %s: %w", a, err)
 		}
-		undo = func() { <-h.visit; l.drop(h) }
+		undo = func() { <-h.visits; l.drop(h) }
 	}
 	if err := acquire(ctx, l.visits); err != nil {
 		undo()
@@ -221,7 +229,7 @@ func (l *Limiter) hold(a netip.Addr) *host {
 			packets: rate.NewLimiter(rate.Limit(l.limits.HostPacketsPerSecond), hostBurst),
 			dials:   rate.NewLimiter(rate.Limit(l.limits.HostNewConnectionsPerSecond), 1),
 			conns:   make(chan struct{}, l.limits.HostConnections),
-			visit:   make(chan struct{}, 1),
+			visits:  make(chan struct{}, l.limits.HostConnections/VisitConnections),
 		}
 		l.hosts[a] = h
 	}

@@ -93,7 +93,7 @@ func TestPace(t *testing.T) {
 			{defaults, remote, 10, 9 * time.Second},                       // one per second
 			{fast, remote, 11, 10 * ConnPackets * time.Second / 40},       // packets of the host
 			{fast, loopback, 512, 1998 * time.Second / 1000},              // packets in all, burst 50
-			{Limits{1, 1, 1, 1, 1}, remote, 2, ConnPackets * time.Second}, // the smallest
+			{Limits{1, 1, 2, 2, 1}, remote, 2, ConnPackets * time.Second}, // the smallest
 		} {
 			l := limiter(t, tt.limits)
 			began := time.Now()
@@ -109,7 +109,7 @@ func TestPace(t *testing.T) {
 
 func TestPaceAndPacketObeyDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := limiter(t, Limits{1, 1, 1, 1, 1})
+		l := limiter(t, Limits{1, 1, 2, 2, 1})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
 		defer cancel()
 		var err error

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"sonde/config"
+)
+
+func newCheckCommand() *cobra.Command {
+	var path string
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "Validate a configuration: every error with line and column",
+		Long: `Reads a configuration as the daemon would, with conf.d and exclude.d beside it,
+and prints every mistake with file, line, column and remedy. It asks nothing of
+the network and changes nothing, so it fits into configuration management.`,
+		Example: "  sonde check -c /etc/sonde/sonde.toml",
+		Args:    noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := readConfig(path)
+			if err != nil {
+				return tellConfigErrors(c.ErrOrStderr(), err)
+			}
+			if _, err := loadDatabase(cfg.Database.Files); err != nil {
+				return err
+			}
+			return describeConfig(c.OutOrStdout(), path, cfg)
+		},
+	}
+	addConfigFlag(c, &path)
+	return c
+}
+
+func addConfigFlag(c *cobra.Command, path *string) {
+	c.Flags().StringVarP(path, "config", "c", "",
+		"configuration `FILE` (without one: the built-in default, loopback only)")
+}
+
+// readConfig loads the file, or the built-in default without one, and fills in
+// what depends on this machine.
+func readConfig(path string) (*config.Config, error) {
+	cfg := config.Default()
+	if path != "" {
+		var err error
+		if cfg, err = config.Load(path); err != nil {
+			return nil, err
+		}
+	}
+	hostname, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("host name: %w (set sensor.name)", err)
+	}
+	dir, err := defaultStateDir()
+	if err != nil && cfg.Sensor.StateDir == "" {
+		return nil, err
+	}
+	cfg.Resolve(hostname, dir)
+	return cfg, nil
+}
+
+// tellConfigErrors prints the mistakes of a file one per line; other errors it
+// returns.
+func tellConfigErrors(w io.Writer, err error) error {
+	var mistakes config.Errors
+	if !errors.As(err, &mistakes) {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	fmt.Fprintln(w, mistakes)
+	fmt.Fprintf(w, "sonde: configuration has %d mistakes, listed above\n", len(mistakes))
+	return errSilent
+}
+
+func describeConfig(w io.Writer, path string, cfg *config.Config) error {
+	if path == "" {
+		path = "built-in default"
+	}
+	_, err := fmt.Fprintf(w, "%s: ok\n", path)
+	for i := range cfg.Watches {
+		watch := &cfg.Watches[i]
+		_, e := fmt.Fprintf(w, "watch %s: %d addresses, %d TCP and %d UDP ports, discovered every %v, verified every %v\n",
+			watch.Name, cfg.Scope(watch).Len(), watch.TCPPorts.Len(), watch.UDPPorts.Len(),
+			watch.DiscoverEvery, watch.VerifyEvery)
+		err = errors.Join(err, e)
+	}
+	return err
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sonde/daemon/internal/emit"
+	"sonde/daemon/internal/event"
+	"sonde/daemon/internal/inventory"
+	"sonde/daemon/internal/report"
+)
+
+// followEvery is how often `events -f` looks for new events.
+const followEvery = 500 * time.Millisecond
+
+func newEventsCommand() *cobra.Command {
+	var (
+		state    stateFlags
+		output   string
+		follow   bool
+		since    time.Duration
+		actions  []string
+		watch    string
+		afterSeq int64
+	)
+	c := &cobra.Command{
+		Use:   "events",
+		Short: "Show what was told",
+		Long: `Reads the state directory of a daemon, whether that runs or not, and shows the
+events that were committed there, oldest first. They do not depend on any sink.`,
+		Example: `  sonde events --since 24h
+  sonde events -f -o json
+  sonde events --action service.new --action service.gone`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := oneOf("output", output, "text", "json"); err != nil {
+				return err
+			}
+			dir, err := state.resolve()
+			if err != nil {
+				return tellConfigErrors(c.ErrOrStderr(), err)
+			}
+			v := eventView{json: output == "json", watch: watch, actions: map[event.Action]bool{}}
+			for _, a := range actions {
+				v.actions[event.Action(a)] = true
+			}
+			if since > 0 {
+				v.from = time.Now().Add(-since)
+			}
+			err = v.show(c.Context(), c.OutOrStdout(), dir, afterSeq, follow)
+			if follow && errors.Is(err, context.Canceled) {
+				return nil // ended by the user
+			}
+			return err
+		},
+	}
+	state.add(c)
+	f := c.Flags()
+	f.StringVarP(&output, "output", "o", "text", "text or json")
+	f.BoolVarP(&follow, "follow", "f", false, "go on with what comes")
+	f.DurationVar(&since, "since", 0, "only events of the last `TIME`, such as 90m or 24h")
+	f.Int64Var(&afterSeq, "after", 0, "only events after this sequence `NUMBER`")
+	f.StringArrayVar(&actions, "action", nil, "only this `ACTION`, such as service.new; may be repeated")
+	f.StringVar(&watch, "watch", "", "only this watch")
+	return c
+}
+
+// eventView is what of the events is shown, and how.
+type eventView struct {
+	json    bool
+	from    time.Time
+	watch   string
+	actions map[event.Action]bool
+}
+
+// show prints the events after a sequence number, and with follow those that
+// come. The store is opened anew while following, so that a daemon that starts
+// or stops meanwhile is no matter.
+func (v *eventView) show(ctx context.Context, w io.Writer, dir string, after int64, follow bool) error {
+	for {
+		r, err := inventory.OpenReadOnly(ctx, dir)
+		if err != nil && (!follow || !errors.Is(err, os.ErrNotExist)) {
+			return err
+		}
+		if err == nil {
+			after, err = v.page(ctx, w, r, after)
+			if err = errors.Join(err, r.Close()); err != nil {
+				return err
+			}
+		}
+		if !follow {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(followEvery):
+		}
+	}
+}
+
+// page prints all events there are after a sequence number, and returns the
+// last one's.
+func (v *eventView) page(ctx context.Context, w io.Writer, r *inventory.Reader, after int64) (int64, error) {
+	out := bufio.NewWriter(w)
+	for {
+		rows, err := r.Events(ctx, after, emit.BatchSize)
+		if err != nil || len(rows) == 0 {
+			return after, errors.Join(err, out.Flush())
+		}
+		for i := range rows {
+			after = rows[i].Seq
+			if err := v.line(out, &rows[i]); err != nil {
+				return after, errors.Join(err, out.Flush())
+			}
+		}
+	}
+}
+
+func (v *eventView) line(w io.Writer, row *inventory.Row) error {
+	if len(v.actions) > 0 && !v.actions[row.Action] {
+		return nil
+	}
+	rec, err := emit.NewRecord(row.JSON)
+	if err != nil {
+		return err
+	}
+	e := &rec.Event
+	if e.Timestamp.Before(v.from) || v.watch != "" && e.Watch != v.watch {
+		return nil
+	}
+	if v.json {
+		_, err = fmt.Fprintf(w, "%s\n", row.JSON)
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%s %6d %-7s %-20s %s\n", e.Timestamp.UTC().Format("2006-01-02T15:04:05Z"),
+		e.Seq, e.Severity, e.Action, report.Printable(e.Message))
+	return err
+}

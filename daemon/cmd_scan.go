@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sonde/capture"
+	"sonde/config"
+	"sonde/daemon/internal/report"
+	"sonde/daemon/internal/scan"
+	"sonde/probes"
+	"sonde/probes/ports"
+	"sonde/probes/session"
+)
+
+// systemConfig is where a scan looks for excludes when no file is named.
+const systemConfig = "/etc/sonde/sonde.toml"
+
+// What a scan does unless told otherwise. It ends after one pass, so it may
+// ask one host more at a time than the daemon, which comes again and again.
+const (
+	scanPorts           = "1-1024,top:200"
+	scanRate            = 1000
+	scanHostRate        = 200
+	scanConnections     = 1000
+	scanHostConnections = 8
+	scanHostVisits      = 50
+)
+
+type scanOptions struct {
+	ports, output, config     string
+	databases, exclude, names []string
+	udp, connect, only4       bool
+	only6, authorised         bool
+	verbose                   bool
+	allow                     session.Allow
+	intensity                 int
+	limits                    limits
+}
+
+func newScanCommand() *cobra.Command {
+	o := scanOptions{limits: ofConfig(&config.Default().Limits)}
+	o.limits.sweep, o.limits.visit = scanConnections/2, scanConnections/2
+	o.limits.hostVisits = scanHostVisits
+	c := &cobra.Command{
+		Use:   "scan TARGET...",
+		Short: "Look once, now: hosts, open ports, and what runs there",
+		Long: `Makes one pass over the targets and prints a table, or JSON lines, of what
+answers. Nothing is remembered. A TARGET is an address, a CIDR prefix, a run
+such as 192.0.2.1-9, or a host name.
+
+A scan is quicker than the daemon: by default 1,000 packets per second in all,
+200 per second and 8 connections at once to one address. Addresses that the
+sensor's configuration excludes are left out here too.`,
+		Example: `  sonde scan 127.0.0.1 -p 1-1024
+  sonde scan 192.168.1.0/24 --udp -o json
+  sonde scan fe80::1%eth0 -p ssh,http,https`,
+		Args: someArgs("a target"),
+		RunE: func(c *cobra.Command, args []string) error { return o.run(c, args) },
+	}
+	f := c.Flags()
+	f.StringVarP(&o.ports, "ports", "p", scanPorts, "`PORTS`: numbers, ranges, names, top:N; U: before UDP ports")
+	f.StringVarP(&o.output, "output", "o", "text", "text or json (one object per open port)")
+	f.StringVarP(&o.config, "config", "c", "", "configuration `FILE` whose excludes hold (without it: "+systemConfig+" if there is one)")
+	f.StringArrayVar(&o.exclude, "exclude", nil, "`ADDRESSES` that are not touched: address, prefix or run, comma-separated; may be repeated")
+	f.StringArrayVar(&o.names, "names", nil, "host `NAME` to ask by in TLS and HTTP; may be repeated")
+	f.BoolVar(&o.udp, "udp", false, "also UDP; ports without a prefix count for both")
+	f.BoolVar(&o.connect, "connect", false, "discover by connecting, without raw sockets (the only way in this version)")
+	f.IntVar(&o.intensity, "intensity", probes.IntensityDefault, "try probes up to this rarity, 0 to 9")
+	f.IntVar(&o.limits.packets, "rate", scanRate, "packets per second, in all")
+	f.IntVar(&o.limits.hostPackets, "host-rate", scanHostRate, "packets per second to one address")
+	f.IntVar(&o.limits.hostConnections, "host-connections", scanHostConnections, "connections at once to one address")
+	f.DurationVar(&o.limits.timeout, "timeout", time.Second, "how long one try of discovery waits")
+	f.IntVar(&o.limits.tries, "tries", 2, "how often silence is tried before it is believed")
+	f.BoolVarP(&o.only4, "ipv4", "4", false, "only IPv4 addresses")
+	f.BoolVarP(&o.only6, "ipv6", "6", false, "only IPv6 addresses")
+	f.BoolVar(&o.allow.Credentials, "credentials", false, "also probes that guess a credential, such as SNMP community public")
+	f.BoolVar(&o.allow.Held, "include-held", false, "also speak to print ports (9100-9116, 9999); printers may print it")
+	f.BoolVar(&o.allow.Industrial, "industrial", false, "also identification requests to industrial, BMC and UPS ports")
+	f.BoolVar(&o.authorised, "i-am-authorised", false, "the targets are public or more than a /16, and you may scan them")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "log each visit to stderr")
+	addDatabaseFlag(c, &o.databases)
+	return c
+}
+
+// check refuses values that make no scan.
+func (o *scanOptions) check() error {
+	if err := oneOf("output", o.output, "text", "json"); err != nil {
+		return err
+	}
+	for _, n := range []struct {
+		flag            string
+		value, min, max int
+	}{
+		{"intensity", o.intensity, 0, probes.IntensityAll},
+		{"rate", o.limits.packets, 1, 1_000_000},
+		{"host-rate", o.limits.hostPackets, 1, 1_000_000},
+		{"host-connections", o.limits.hostConnections, 2, scanConnections / 2},
+		{"tries", o.limits.tries, 1, 10},
+	} {
+		if n.value < n.min || n.value > n.max {
+			return usageError{fmt.Errorf("--%s %d is not between %d and %d", n.flag, n.value, n.min, n.max)}
+		}
+	}
+	if o.limits.timeout < time.Millisecond || o.limits.timeout > time.Minute {
+		return usageError{fmt.Errorf("--timeout %v is not between 1ms and 1m", o.limits.timeout)}
+	}
+	if o.only4 && o.only6 {
+		return usageError{errors.New("-4 and -6 leave nothing")}
+	}
+	return nil
+}
+
+// portList reads -p. A port without a prefix is a TCP port, and with --udp a
+// UDP port too.
+func (o *scanOptions) portList() (ports.List, error) {
+	list, err := ports.Parse(o.ports)
+	if err != nil {
+		return list, usageError{fmt.Errorf("-p: %w", err)}
+	}
+	if !o.udp && !strings.Contains(o.ports, "U:") {
+		list.UDP = ports.Set{}
+	}
+	if list.IsEmpty() {
+		return list, usageError{fmt.Errorf("-p %q selects no port", o.ports)}
+	}
+	return list, nil
+}
+
+func (o *scanOptions) run(c *cobra.Command, args []string) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	list, err := o.portList()
+	if err != nil {
+		return err
+	}
+	excluded, err := o.configExcludes()
+	if err != nil {
+		return tellConfigErrors(c.ErrOrStderr(), err)
+	}
+	t, err := resolveTargets(c.Context(), args, targetOptions{exclude: o.exclude,
+		excluded: excluded, only4: o.only4, only6: o.only6, authorised: o.authorised})
+	if err != nil {
+		return err
+	}
+	db, err := loadDatabase(o.databases)
+	if err != nil {
+		return err
+	}
+	return o.scan(c, t, list, db)
+}
+
+// configExcludes gives what the sensor's configuration excludes.
+func (o *scanOptions) configExcludes() (config.AddrSet, error) {
+	path := o.config
+	if path == "" {
+		if _, err := os.Stat(systemConfig); errors.Is(err, os.ErrNotExist) {
+			return config.AddrSet{}, nil
+		}
+		path = systemConfig
+	}
+	cfg, err := config.Load(path)
+	if err != nil {
+		return config.AddrSet{}, err
+	}
+	return cfg.Excluded, nil
+}
+
+func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *probes.Database) error {
+	if files, err := capture.RaiseFileLimit(); err == nil && files > 0 {
+		// Some descriptors are for other things than connections.
+		most := int(min(files*3/8, scanConnections/2))
+		o.limits.sweep, o.limits.visit = most, most
+	}
+	log := slog.New(slog.DiscardHandler)
+	if o.verbose {
+		log = slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	lim, err := o.limits.limiter()
+	if err != nil {
+		return err
+	}
+	visitor, err := newVisitor(&o.limits, db, lim, o.intensity, o.allow, log)
+	if err != nil {
+		return err
+	}
+	seq, err := targetsOf(t.addrs, list, rand.Uint64())
+	if err != nil {
+		return err
+	}
+	total := int(t.addrs.Len()) * (list.TCP.Len() + list.UDP.Len())
+	plan := scan.Plan{
+		Targets: seq, Visits: o.limits.visits(), Visitor: visitor,
+		Sweeper: newSweeper(&o.limits, lim, db, needs(o.allow), log),
+		Names: func(a netip.Addr) []string {
+			return slices.Concat(t.names[a], o.names)
+		},
+	}
+	var written error
+	if o.output == "json" {
+		enc := json.NewEncoder(c.OutOrStdout())
+		plan.Found = func(obs probes.Observation) { written = errors.Join(written, enc.Encode(obs)) }
+	}
+	start := time.Now()
+	progress := &scan.Progress{Ports: total}
+	done := showProgress(c.ErrOrStderr(), progress, start)
+	res, err := scan.Run(c.Context(), plan, progress)
+	done()
+	if errors.Is(err, context.Canceled) {
+		err = errors.New("scan: interrupted; what is shown is not all")
+	}
+	if res.Degraded {
+		err = errors.Join(err, errors.New("scan: some ports could not be tried for want of local resources; lower --rate"))
+	}
+	return errors.Join(o.print(c.OutOrStdout(), t, res, total, time.Since(start)), written, err)
+}
+
+func (o *scanOptions) print(w io.Writer, t targets, res scan.Result, total int, took time.Duration) error {
+	if o.output == "json" {
+		return nil
+	}
+	return errors.Join(
+		report.Text(w, res.Hosts),
+		report.Closing(w, report.Summary{Version: version, Hosts: int(t.addrs.Len()), Up: res.Up,
+			Ports: total, Open: res.Open, Elapsed: took}))
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"sonde/config"
+	"sonde/probes"
+)
+
+// maxProbeFile bounds a probe file: nmap's own has 2.6 MB.
+const maxProbeFile = 64 << 20
+
+// loadDatabase loads the named probe files, "builtin" for the one in the
+// program; without names that one alone. A file that cannot be read, or has
+// errors, is an error; see loadTolerant for the daemon.
+func loadDatabase(files []string) (*probes.Database, error) {
+	sources, err := databaseSources(files)
+	if err != nil {
+		return nil, err
+	}
+	db, err := probes.Load(sources...)
+	if err != nil {
+		return nil, fmt.Errorf("load database: %w", err)
+	}
+	return db, nil
+}
+
+// databaseSources reads the named probe files.
+func databaseSources(files []string) ([]probes.Source, error) {
+	if len(files) == 0 {
+		files = []string{config.Builtin}
+	}
+	var sources []probes.Source
+	for _, name := range files {
+		if name == config.Builtin {
+			own, err := probes.Builtin()
+			if err != nil {
+				return nil, fmt.Errorf("read built-in database: %w", err)
+			}
+			sources = append(sources, own...)
+			continue
+		}
+		src, err := readProbeFile(name)
+		if err != nil {
+			return nil, err
+		}
+		sources = append(sources, src)
+	}
+	return sources, nil
+}
+
+func readProbeFile(name string) (probes.Source, error) {
+	st, err := os.Stat(name)
+	if err != nil {
+		return probes.Source{}, fmt.Errorf("probe file: %w", err)
+	}
+	if st.IsDir() || st.Size() > maxProbeFile {
+		return probes.Source{}, fmt.Errorf("probe file %s: not a file of at most %d MiB", name, maxProbeFile>>20)
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return probes.Source{}, fmt.Errorf("probe file: %w", err)
+	}
+	return probes.Source{Name: name, Data: data}, nil
+}
+
+// countErrors counts the single errors in a joined one.
+func countErrors(err error) int {
+	var many interface{ Unwrap() []error }
+	if errors.As(err, &many) {
+		return len(many.Unwrap())
+	}
+	if err == nil {
+		return 0
+	}
+	return 1
+}

@@ -1,0 +1,168 @@
+package sensor
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	"sonde/capture"
+	"sonde/daemon/internal/event"
+	"sonde/daemon/internal/inventory"
+	"sonde/daemon/internal/schedule"
+	"sonde/probes"
+)
+
+// A pass is a sweep under way. It is complete when every target had its reply
+// and every endpoint that it found was visited: only then does it prove what
+// is absent.
+type pass struct {
+	watch   *Watch
+	sweep   *Sweep
+	id      schedule.ID
+	started time.Time
+	owed    int // visits of what it found that are not stored yet
+	ended   bool
+	stats   capture.Stats
+}
+
+// A sighting is a reply that the loop must look at.
+type sighting struct {
+	pass  *pass
+	reply capture.Reply
+}
+
+// A sweepEnd says that a sweep is through.
+type sweepEnd struct {
+	pass  *pass
+	stats capture.Stats
+	err   error
+}
+
+func sweepID(w *Watch, sw *Sweep) schedule.ID {
+	return schedule.ID{Sweep: w.Name + "/" + string(sw.Transport)}
+}
+
+// due tells when the sweep is made next: Every after the last complete pass of
+// the same scope began, or now.
+func (sw *Sweep) due(passes []inventory.Pass, now time.Time) time.Time {
+	due := now
+	for i := range passes {
+		p, want := &passes[i], &sw.Pass
+		if p.Watch == want.Watch && p.Zone == want.Zone && p.Method == want.Method &&
+			p.Ports == want.Ports && samePrefixes(p.Targets, want.Targets) &&
+			samePrefixes(p.Exclude, want.Exclude) {
+			due = p.Started.Add(sw.Every)
+		}
+	}
+	if due.After(now.Add(sw.Every)) {
+		return now // the clock went back
+	}
+	return due
+}
+
+// samePrefixes compares them as sets.
+func samePrefixes(a, b []netip.Prefix) bool {
+	set := func(list []netip.Prefix) []netip.Prefix {
+		s := slices.Clone(list)
+		slices.SortFunc(s, netip.Prefix.Compare)
+		return slices.Compact(s)
+	}
+	return slices.Equal(set(a), set(b))
+}
+
+// startSweep begins a sweep.
+func (s *Sensor) startSweep(ctx context.Context, w *Watch, e schedule.Entry) {
+	var sw *Sweep
+	for i := range w.Sweeps {
+		if sweepID(w, &w.Sweeps[i]) == e.ID {
+			sw = &w.Sweeps[i]
+		}
+	}
+	p := &pass{watch: w, sweep: sw, id: e.ID, started: s.cfg.Now()}
+	begun := sw.Pass
+	begun.Started = p.started
+	if err := s.cfg.Inventory.PassStarted(ctx, begun); err != nil && ctx.Err() == nil {
+		s.cfg.Log.Error("begin of sweep not stored", "err", err)
+	}
+	s.cfg.Log.Info("sweep begins", "watch", w.Name, "transport", sw.Transport)
+	s.running.Go(func() {
+		stats, err := w.Sweeper.Sweep(ctx, sw.Targets(), func(r capture.Reply) {
+			if r.Kind == capture.Silent || r.Kind == capture.Unreachable {
+				return // the pass itself proves what is absent, visits what is gone
+			}
+			select {
+			case s.seen <- sighting{p, r}:
+			case <-ctx.Done():
+			}
+		})
+		select {
+		case s.swept <- sweepEnd{p, stats, err}:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// sight looks at one reply: what answers and is not known is visited now, and
+// so is what is known and was refused.
+func (s *Sensor) sight(r sighting) {
+	k := event.Key{Zone: r.pass.watch.Zone, Addr: r.reply.Addr.Addr(),
+		Transport: probes.Transport(r.reply.Network), Port: r.reply.Addr.Port()}
+	answered := r.reply.Kind == capture.Accepted || r.reply.Kind == capture.Answered
+	if _, there := s.known[k]; answered == there {
+		return
+	}
+	e := schedule.Entry{ID: schedule.ID{Key: k}, Watch: r.pass.watch.Name,
+		Kind: schedule.Sighted, Due: s.cfg.Now()}
+	if !answered {
+		e.Kind = schedule.Verify
+		s.queue.Put(e)
+		return
+	}
+	s.queue.Put(e)
+	s.owed[k] = append(s.owed[k], r.pass)
+	r.pass.owed++
+}
+
+// settleDebts tells the passes that waited for the visit of an endpoint.
+func (s *Sensor) settleDebts(ctx context.Context, k event.Key) {
+	for _, p := range s.owed[k] {
+		p.owed--
+		s.complete(ctx, p)
+	}
+	delete(s.owed, k)
+}
+
+// endSweep takes the end of a sweep.
+func (s *Sensor) endSweep(ctx context.Context, e sweepEnd) {
+	p := e.pass
+	p.ended, p.stats = true, e.stats
+	if e.err != nil {
+		p.stats.Degraded = true
+		s.cfg.Log.Error("sweep failed", "watch", p.watch.Name, "transport", p.sweep.Transport,
+			"err", e.err)
+	}
+	s.complete(ctx, p)
+}
+
+// complete records a pass that has ended and owes nothing, and schedules the
+// next one.
+func (s *Sensor) complete(ctx context.Context, p *pass) {
+	if !p.ended || p.owed > 0 {
+		return
+	}
+	done := p.sweep.Pass
+	done.Started, done.Done, done.Degraded = p.started, s.cfg.Now(), p.stats.Degraded
+	s.cfg.Log.Info("sweep complete", "watch", p.watch.Name, "transport", p.sweep.Transport,
+		"took", done.Done.Sub(done.Started).Round(time.Millisecond), "degraded", done.Degraded)
+	due := p.started.Add(p.sweep.Every)
+	if done.Degraded {
+		due = done.Done.Add(retryAfter) // it proves nothing absent
+	}
+	if err := s.cfg.Inventory.PassDone(ctx, done); err != nil && ctx.Err() == nil {
+		s.cfg.Log.Error("sweep not stored, it is made again", "err", err)
+		due = s.cfg.Now().Add(retryAfter)
+	}
+	s.queue.Done(p.id)
+	s.queue.Put(schedule.Entry{ID: p.id, Watch: p.watch.Name, Kind: schedule.Sweep, Due: due})
+}

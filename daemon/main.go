@@ -1,0 +1,121 @@
+// Old servers are what a scanner must be able to look at: certificates signed
+// with SHA-1, RSA keys below 1,024 bits, negative serial numbers. Nothing that
+// Sonde itself trusts rests on these.
+//go:debug tlssha1=1
+//go:debug rsa1024min=0
+//go:debug x509negativeserial=1
+
+// Command sonde finds what runs in a network, remembers it, and tells what
+// changes. Each subcommand lives in its own cmd_*.go; wire.go turns a
+// configuration into the parts that do the work.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the linker, see Makefile.
+var version = "unknown"
+
+// Exit codes.
+const (
+	exitDone  = 0
+	exitAct   = 1 // something the user must act on
+	exitUsage = 2 // the command line was not understood
+)
+
+// usageError marks an error of the command line.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// errSilent ends a command with exitAct after it has said itself what is
+// wrong.
+var errSilent = errors.New("")
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// run is main without the process.
+func run(args []string, in io.Reader, out, errOut io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	err := root.ExecuteContext(ctx)
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errSilent):
+		return exitAct
+	case errors.As(err, &usage):
+		fmt.Fprintf(errOut, "sonde: %v\nsonde: see 'sonde --help'\n", err)
+		return exitUsage
+	default:
+		fmt.Fprintf(errOut, "sonde: %v\n", err)
+		return exitAct
+	}
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "sonde",
+		Short: "Find what runs in a network, remember it, tell what changes",
+		Long: `Sonde finds the hosts and open ports of the networks in its configuration, asks
+each what runs there, remembers the answers, and writes every confirmed change
+to a JSON file and to syslog.`,
+		Example: `  sonde run                          # the daemon, on loopback only
+  sonde run -c /etc/sonde/sonde.toml # the daemon, as configured
+  sonde scan 127.0.0.1 -p 1-1024     # one look, now
+  sonde events                       # what was told so far`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          noArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(
+		newRunCommand(), newScanCommand(), newMatchCommand(), newDatabaseCommand(),
+		newCheckCommand(), newInventoryCommand(), newEventsCommand(), newVersionCommand(),
+	)
+	return root
+}
+
+// noArgs refuses arguments, and with them unknown commands.
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("unknown argument %q for %q", args[0], c.CommandPath())}
+	}
+	return nil
+}
+
+// someArgs asks for at least one argument.
+func someArgs(what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usageError{fmt.Errorf("%s needs %s, for example:\n%s", c.CommandPath(), what, c.Example)}
+		}
+		return nil
+	}
+}
+
+// oneOf checks the value of a flag that is a choice.
+func oneOf(flag, value string, allowed ...string) error {
+	for _, a := range allowed {
+		if value == a {
+			return nil
+		}
+	}
+	return usageError{fmt.Errorf("--%s %q is not one of %q", flag, value, allowed)}
+}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"sonde/config"
+)
+
+// defaultStateDir is where the inventory lives when nothing else is said: the
+// service's directory for root and under systemd, else one of the user's own,
+// after the XDG base directory specification.
+func defaultStateDir() (string, error) {
+	if os.Getenv("STATE_DIRECTORY") != "" || os.Geteuid() == 0 {
+		return config.DefaultStateDir(os.Getenv), nil
+	}
+	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "sonde"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("state directory: %w (set sensor.state_dir)", err)
+	}
+	return filepath.Join(home, ".local", "state", "sonde"), nil
+}
+
+// stateFlags are how the commands that read the state find it.
+type stateFlags struct{ config, dir string }
+
+func (f *stateFlags) add(c *cobra.Command) {
+	addConfigFlag(c, &f.config)
+	c.Flags().StringVar(&f.dir, "state-dir", "", "state `DIR` (without it: as the configuration says)")
+}
+
+func (f *stateFlags) resolve() (string, error) {
+	if f.dir != "" {
+		return f.dir, nil
+	}
+	cfg, err := readConfig(f.config)
+	if err != nil {
+		return "", err
+	}
+	return cfg.Sensor.StateDir, nil
+}

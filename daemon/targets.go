@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"sonde/config"
+)
+
+// resolveTimeout bounds one look-up of a target's name.
+const resolveTimeout = 10 * time.Second
+
+// targets are the addresses of a one-shot command.
+type targets struct {
+	addrs config.AddrSet
+	names map[netip.Addr][]string // as the user wrote them
+}
+
+// targetOptions say which of the addresses are meant.
+type targetOptions struct {
+	exclude    []string
+	excluded   config.AddrSet // of the sensor's configuration
+	only4      bool
+	only6      bool
+	authorised bool
+}
+
+// resolveTargets reads addresses, CIDR prefixes, runs and host names. What is
+// excluded is left out; it is an error when nothing is left.
+func resolveTargets(ctx context.Context, args []string, opt targetOptions) (targets, error) {
+	t := targets{names: map[netip.Addr][]string{}}
+	var ranges, excluded []config.Range
+	for _, arg := range args {
+		rs, err := t.one(ctx, arg)
+		if err != nil {
+			return t, err
+		}
+		ranges = append(ranges, rs...)
+	}
+	ranges = slices.DeleteFunc(ranges, func(r config.Range) bool {
+		return opt.only4 && !r.First.Is4() || opt.only6 && r.First.Is4()
+	})
+	if err := config.CheckTargets(ranges, opt.authorised); err != nil {
+		return t, fmt.Errorf("targets: %s",
+			strings.ReplaceAll(err.Error(), "i_am_authorised", "--i-am-authorised"))
+	}
+	for _, text := range opt.exclude {
+		for item := range strings.SplitSeq(text, ",") {
+			r, err := config.ParseRange(strings.TrimSpace(item))
+			if err != nil {
+				return t, usageError{fmt.Errorf("--exclude: %w", err)}
+			}
+			excluded = append(excluded, r)
+		}
+	}
+	excluded = append(excluded, opt.excluded.Ranges()...)
+	scope := config.Config{Excluded: config.NewAddrSet(excluded...)}
+	t.addrs = scope.Scope(&config.Watch{Targets: ranges})
+	if t.addrs.Len() == 0 {
+		return t, fmt.Errorf("targets: nothing is left of %s after excludes and -4/-6",
+			strings.Join(args, " "))
+	}
+	return t, nil
+}
+
+// one reads one argument.
+func (t *targets) one(ctx context.Context, arg string) ([]config.Range, error) {
+	r, err := config.ParseRange(arg)
+	if err == nil {
+		return []config.Range{r}, nil
+	}
+	if !isHostName(arg) {
+		return nil, usageError{fmt.Errorf("target: %w", err)}
+	}
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", arg)
+	if err != nil {
+		return nil, fmt.Errorf("target %q: %w (write an address to do without names)", arg, err)
+	}
+	var out []config.Range
+	for _, a := range addrs {
+		a = a.Unmap()
+		out = append(out, config.Range{First: a, Last: a})
+		if !slices.Contains(t.names[a], arg) {
+			t.names[a] = append(t.names[a], arg)
+		}
+	}
+	return out, nil
+}
+
+// isHostName tells a name from a mistyped address: RFC 1123 letters, and a
+// last label that is no number.
+func isHostName(s string) bool {
+	last := s[strings.LastIndexByte(s, '.')+1:]
+	if s == "" || len(s) > 253 || last == "" {
+		return false
+	}
+	digits := true
+	for _, c := range s {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_') {
+			return false
+		}
+	}
+	for _, c := range last {
+		digits = digits && c >= '0' && c <= '9'
+	}
+	return !digits
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"time"
+
+	"sonde/capture"
+	"sonde/config"
+	"sonde/daemon/internal/budget"
+	"sonde/probes"
+	"sonde/probes/ports"
+	"sonde/probes/session"
+)
+
+// limits are what bounds everything that is sent, by run and by scan.
+type limits struct {
+	packets, hostPackets int // per second
+	sweep, visit         int // connections open at once, by purpose
+	hostConnections      int // open at once to one address
+	hostVisits           int // connections begun per second to one address
+
+	timeout time.Duration // of one try of discovery
+	tries   int
+
+	maxProbes, maxAnswer int // of one visit
+	maxWait              time.Duration
+}
+
+// ofConfig gives the limits of a configuration.
+func ofConfig(l *config.Limits) limits {
+	return limits{packets: l.PacketsPerSecond, hostPackets: l.HostPacketsPerSecond,
+		sweep: l.DiscoveryConnections(), visit: l.ConversationConnections(),
+		hostConnections: l.HostConnections, hostVisits: l.HostNewConnectionsPerSecond,
+		timeout: l.ConnectTimeout, tries: l.Tries,
+		maxProbes: l.MaxProbes, maxWait: l.MaxWait, maxAnswer: int(l.MaxAnswer)}
+}
+
+// visits is how many conversations fit.
+func (l *limits) visits() int { return max(1, l.visit/budget.VisitConnections) }
+
+func (l *limits) limiter() (*budget.Limiter, error) {
+	return budget.New(budget.Limits{
+		PacketsPerSecond: l.packets, HostPacketsPerSecond: l.hostPackets,
+		Connections: l.visit, HostConnections: min(l.hostConnections, l.visit),
+		HostNewConnectionsPerSecond: l.hostVisits,
+	})
+}
+
+// newSweeper makes discovery that keeps to the budget.
+func newSweeper(l *limits, lim *budget.Limiter, db *probes.Database, allow probes.Needs, log *slog.Logger) *capture.Connect {
+	return capture.NewConnect(capture.Config{
+		Concurrency: l.sweep, Timeout: l.timeout, Tries: l.tries,
+		RetryDelay: l.timeout / 2, Wait: lim.Packet, Log: log,
+		Payloads: func(port uint16) [][]byte {
+			var out [][]byte
+			for _, p := range db.UDPPayloads(port, allow) {
+				out = append(out, p.Payload)
+			}
+			return out
+		},
+	})
+}
+
+// visitor is a prober that asks the budget before it begins, so that no two
+// conversations wait for each other's connections.
+type visitor struct {
+	prober *session.Prober
+	budget *budget.Limiter
+}
+
+func newVisitor(l *limits, db *probes.Database, lim *budget.Limiter, intensity int, allow session.Allow, log *slog.Logger) (*visitor, error) {
+	settings := session.DefaultSettings()
+	settings.Intensity = intensity
+	settings.Allow = allow
+	settings.MaxProbes, settings.MaxWait, settings.MaxAnswer = l.maxProbes, l.maxWait, l.maxAnswer
+	p, err := session.New(session.Config{
+		Database: db, Settings: settings, Log: log,
+		Pace: lim.Pace, Dialer: &budget.Dialer{Limiter: lim},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("prober: %w", err)
+	}
+	return &visitor{p, lim}, nil
+}
+
+// Visit implements sensor.Visitor and scan.Visitor.
+func (v *visitor) Visit(ctx context.Context, ep probes.Endpoint, known session.Remembered) probes.Observation {
+	release, err := v.budget.Visit(ctx, ep.Addr)
+	if err != nil { // ctx has ended
+		return probes.Observation{Addr: ep.Addr, Port: ep.Port, Transport: ep.Transport,
+			Outcome: probes.OutcomeInconclusive, Reason: err.Error()}
+	}
+	defer release()
+	return v.prober.Visit(ctx, ep, known)
+}
+
+// needs gives the permissions as the database names them.
+func needs(a session.Allow) probes.Needs {
+	var n probes.Needs
+	if a.Credentials {
+		n |= probes.NeedCredentials
+	}
+	if a.Held {
+		n |= probes.NeedHeld
+	}
+	if a.Industrial {
+		n |= probes.NeedIndustrial
+	}
+	return n
+}
+
+// targetsOf yields every address with every port of both sets, TCP first, in
+// an order that seed chooses.
+func targetsOf(addrs capture.Addrs, list ports.List, seed uint64) (iter.Seq[capture.Target], error) {
+	var parts []iter.Seq[capture.Target]
+	for _, network := range []string{capture.TCP, capture.UDP} {
+		var numbers []uint16
+		for p := range list.Of(network).All() {
+			numbers = append(numbers, p)
+		}
+		if len(numbers) == 0 {
+			continue
+		}
+		part, err := capture.Interleave(addrs, network, numbers, seed)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, part)
+	}
+	return func(yield func(capture.Target) bool) {
+		for _, part := range parts {
+			for t := range part {
+				if !yield(t) {
+					return
+				}
+			}
+		}
+	}, nil
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"iter"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"go4.org/netipx"
+
+	"sonde/capture"
+	"sonde/config"
+	"sonde/daemon/internal/inventory"
+	"sonde/daemon/internal/sensor"
+	"sonde/probes"
+	"sonde/probes/ports"
+	"sonde/probes/session"
+)
+
+// rulesOf gives the numbers behind each decision, and those of the watches
+// that have their own.
+func rulesOf(cfg *config.Config) (inventory.Rules, map[string]inventory.Rules) {
+	c := cfg.Confirm
+	all := inventory.DefaultRules()
+	all.NewVisits, all.NewSpacing = c.NewVisits, c.NewSpacing
+	all.ChangedVisits, all.ChangedOver = c.ChangedVisits, c.ChangedOver
+	all.ClosedVisits, all.ClosedAfter = c.ClosedVisits, c.ClosedAfter
+	all.FilteredVisits, all.GoneAfter = c.FilteredVisits, c.GoneAfter
+	perWatch := map[string]inventory.Rules{}
+	for i := range cfg.Watches {
+		if w := &cfg.Watches[i]; w.GoneAfter > 0 {
+			own := all
+			own.GoneAfter = w.GoneAfter
+			perWatch[w.Name] = own
+		}
+	}
+	return all, perWatch
+}
+
+// newSensor builds the loop that does the work of `sonde run`.
+func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, beat func(), log *slog.Logger) (*sensor.Sensor, error) {
+	l := ofConfig(&cfg.Limits)
+	lim, err := l.limiter()
+	if err != nil {
+		return nil, err
+	}
+	sc := sensor.Config{Inventory: store, Visits: l.visits(), HeartbeatEvery: cfg.Output.HeartbeatEvery,
+		Now: time.Now, Beat: beat, Log: log}
+	for i := range cfg.Watches {
+		w := &cfg.Watches[i]
+		allow := session.Allow{Credentials: w.Credentials, Held: w.Held, Industrial: w.Industrial}
+		v, err := newVisitor(&l, db, lim, cfg.Database.Intensity, allow, log)
+		if err != nil {
+			return nil, err
+		}
+		sw, err := newWatch(cfg, w, db, needs(allow))
+		if err != nil {
+			return nil, err
+		}
+		sw.Visitor = v
+		sw.Sweeper = newSweeper(&l, lim, db, needs(allow), log)
+		sc.Watches = append(sc.Watches, sw)
+	}
+	return sensor.New(sc), nil
+}
+
+// newWatch turns one watch of the configuration into what the loop needs.
+func newWatch(cfg *config.Config, w *config.Watch, db *probes.Database, allow probes.Needs) (sensor.Watch, error) {
+	scope := cfg.Scope(w)
+	out := sensor.Watch{
+		Name: w.Name, Zone: w.Zone, VerifyEvery: w.VerifyEvery, Names: w.NamesOf,
+		Contains: func(a netip.Addr, t probes.Transport, port uint16) bool {
+			list := ports.List{TCP: w.TCPPorts, UDP: w.UDPPorts}
+			return scope.Contains(a) && list.Contains(string(t), port)
+		},
+	}
+	for _, t := range []probes.Transport{probes.TCP, probes.UDP} {
+		list := ports.List{TCP: w.TCPPorts}
+		if t == probes.UDP {
+			list = ports.List{UDP: w.UDPPorts}
+		}
+		if list.IsEmpty() {
+			continue
+		}
+		if _, err := targetsOf(scope, list, 0); err != nil {
+			return out, fmt.Errorf("watch %s: %w", w.Name, err)
+		}
+		out.Sweeps = append(out.Sweeps, sensor.Sweep{
+			Transport: t, Every: w.DiscoverEvery,
+			Targets: func() iter.Seq[capture.Target] {
+				seq, _ := targetsOf(scope, list, rand.Uint64()) // the same as above, but for the order
+				return seq
+			},
+			Pass: inventory.Pass{Watch: w.Name, Zone: w.Zone, Method: methodOf(t, w.UDPPorts, db, allow),
+				Targets: prefixes(scope), Ports: list.Of(string(t)).String()},
+		})
+	}
+	return out, nil
+}
+
+// methodOf names how a sweep finds ports: a pass proves absence only for a
+// later one of the same method. For UDP the payloads are part of it.
+func methodOf(t probes.Transport, udp ports.Set, db *probes.Database, allow probes.Needs) string {
+	if t == probes.TCP {
+		return "connect"
+	}
+	h := sha256.New()
+	for port := range udp.All() {
+		for _, p := range db.UDPPayloads(port, allow) {
+			fmt.Fprintf(h, "%d %d ", port, len(p.Payload))
+			h.Write(p.Payload)
+		}
+	}
+	return "udp:" + hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// prefixes covers the addresses of a scope exactly.
+func prefixes(s config.AddrSet) []netip.Prefix {
+	var out []netip.Prefix
+	for _, r := range s.Ranges() {
+		out = append(out, netipx.IPRangeFrom(r.First, r.Last).Prefixes()...)
+	}
+	return out
+}
