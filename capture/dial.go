@@ -38,7 +38,7 @@ func (p *prober) connect(ctx context.Context, to netip.AddrPort, cost *tally) (R
 		return p.classify(ctx, to, err, at, reasonRefused)
 	}
 	self := isSelf(conn)
-	conn.Close() // nothing was sent, so nothing is lost if this fails
+	_ = conn.Close() // nothing was sent, so nothing is lost if this fails
 	if self {
 		return Reply{Kind: Refused, Reason: reasonSelf, At: at}, nil
 	}
@@ -84,14 +84,14 @@ func (p *prober) datagram(ctx context.Context, to netip.AddrPort, payload []byte
 	if err != nil {
 		return p.classify(ctx, to, err, time.Now(), reasonPortUnreach)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if isSelf(conn) {
 		return Reply{Kind: Refused, Reason: reasonSelf, At: time.Now()}, nil
 	}
 	if err := conn.SetDeadline(time.Now().Add(p.Timeout)); err != nil {
 		return Reply{}, fmt.Errorf("set deadline for %s: %w", to, err)
 	}
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	if _, err := conn.Write(payload); err != nil {
 		return p.classify(ctx, to, err, time.Now(), reasonPortUnreach)
@@ -147,14 +147,13 @@ func canRoute(ctx context.Context, to netip.AddrPort) bool {
 		var errno syscall.Errno
 		return !errors.As(err, &errno) || errno != addrNotAvail && !slices.Contains(unreachableErrnos, errno)
 	}
-	conn.Close()
+	_ = conn.Close()
 	return true
 }
 
 // reasonOf gives the words of the innermost error, "no route to host".
 func reasonOf(err error) string {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		return errno.Error()
 	}
 	return err.Error()

@@ -123,13 +123,13 @@ func (p *placer) header(root *place) *place {
 	return table
 }
 
-// open gives the table name in t, made at this place if there is none; of an
+// open gives the table name in p, made at this place if there is none; of an
 // array of tables its newest element, or with grow a new one.
-func (t *place) open(name string, at *place, grow bool) *place {
-	k := t.keys[name]
+func (p *place) open(name string, at *place, grow bool) *place {
+	k := p.keys[name]
 	if k == nil {
 		k = &place{line: at.line, col: at.col}
-		t.set(name, k)
+		p.set(name, k)
 	}
 	if grow {
 		k.items = append(k.items, &place{line: at.line, col: at.col})
@@ -140,11 +140,11 @@ func (t *place) open(name string, at *place, grow bool) *place {
 	return k
 }
 
-func (t *place) set(name string, k *place) {
-	if t.keys == nil {
-		t.keys = map[string]*place{}
+func (p *place) set(name string, k *place) {
+	if p.keys == nil {
+		p.keys = map[string]*place{}
 	}
-	t.keys[name] = k
+	p.keys[name] = k
 }
 
 // dotted reads a key like a."b.c".d and gives its parts and its place.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -104,7 +105,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, file, list []byte) {
 		c, err := Parse([]Source{{"a", file}}, []Source{{"b", list}})
 		if err != nil {
-			es, ok := err.(Errors)
+			es, ok := errors.AsType[Errors](err)
 			if !ok || len(es) == 0 || c != nil {
 				t.Fatalf("error is %T %v with %v", err, err, c)
 			}

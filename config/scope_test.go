@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -189,7 +190,11 @@ func TestFeasibleRemedyWorks(t *testing.T) {
 			if err == nil {
 				break
 			}
-			e := err.(Errors)[0]
+			mistakes, ok := errors.AsType[Errors](err)
+			if !ok {
+				t.Fatal(err)
+			}
+			e := mistakes[0]
 			key := strings.TrimPrefix(e.Key, "watch.")
 			for _, cue := range []string{"; write ", "take ", "takes "} {
 				if _, rest, ok := strings.Cut(e.Reason, cue); ok && (rest[0] >= '0' && rest[0] <= '9') {

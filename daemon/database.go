@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
@@ -64,16 +63,4 @@ func readProbeFile(name string) (probes.Source, error) {
 		return probes.Source{}, fmt.Errorf("probe file: %w", err)
 	}
 	return probes.Source{Name: name, Data: data}, nil
-}
-
-// countErrors counts the single errors in a joined one.
-func countErrors(err error) int {
-	var many interface{ Unwrap() []error }
-	if errors.As(err, &many) {
-		return len(many.Unwrap())
-	}
-	if err == nil {
-		return 0
-	}
-	return 1
 }

@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -112,10 +113,8 @@ func someArgs(what string) cobra.PositionalArgs {
 
 // oneOf checks the value of a flag that is a choice.
 func oneOf(flag, value string, allowed ...string) error {
-	for _, a := range allowed {
-		if value == a {
-			return nil
-		}
+	if slices.Contains(allowed, value) {
+		return nil
 	}
 	return usageError{fmt.Errorf("--%s %q is not one of %q", flag, value, allowed)}
 }

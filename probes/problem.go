@@ -89,11 +89,9 @@ func (c *collector) add(class Class, pos match.Position, text string) {
 
 // addGrammar takes over what [grammar.Parse] reported.
 func (c *collector) addGrammar(err error) {
-	var list grammar.Errors
-	if errors.As(err, &list) {
-		for _, e := range list {
-			c.list = append(c.list, &Problem{Pos: e.Pos, Class: Mistake, Text: e.Reason, Err: e})
-		}
+	list, _ := errors.AsType[grammar.Errors](err)
+	for _, e := range list {
+		c.list = append(c.list, &Problem{Pos: e.Pos, Class: Mistake, Text: e.Reason, Err: e})
 	}
 }
 
@@ -104,8 +102,7 @@ func (c *collector) addRules(err error) {
 	}
 	for _, one := range flatten(err) {
 		p := &Problem{Class: Mistake, Text: one.Error(), Err: one}
-		var re *match.RuleError
-		if errors.As(one, &re) {
+		if re, ok := errors.AsType[*match.RuleError](one); ok {
 			p.Pos, p.Text = re.Pos, re.Err.Error()
 		}
 		if errors.Is(one, match.ErrUnsupported) {

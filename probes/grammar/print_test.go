@@ -2,6 +2,7 @@ package grammar
 
 import (
 	"bytes"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -219,13 +220,17 @@ func FuzzParse(f *testing.F) {
 		file, err := Parse("fuzz", data)
 		if err != nil {
 			lines := bytes.Count(data, []byte("\n")) + 1
-			for _, e := range err.(Errors) {
+			mistakes, ok := errors.AsType[Errors](err)
+			if !ok {
+				t.Fatal(err)
+			}
+			for _, e := range mistakes {
 				if e.Pos.Line < 1 || e.Pos.Line > lines || e.Pos.Col < 1 || e.Reason == "" {
 					t.Fatalf("error without a place: %+v", e)
 				}
 			}
 		}
-		for _, line := range bytes.Split(data, []byte("\n")) {
+		for line := range bytes.SplitSeq(data, []byte("\n")) {
 			if len(line) > MaxLine/4 {
 				return // printed it may be longer than a line may be
 			}

@@ -1,6 +1,7 @@
 package grammar
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -25,7 +26,7 @@ func (p *parser) excludeLine(c *cursor) {
 }
 
 func (p *parser) failPorts(offset int, err error) {
-	list, _ := err.(ports.ParseErrors)
+	list, _ := errors.AsType[ports.ParseErrors](err)
 	for _, e := range list {
 		p.fail(offset+e.Offset, "%q: %s; %s", e.Item, e.Reason, e.Remedy)
 	}

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"strings"
+
 	"sonde/probes"
 )
 
@@ -36,12 +38,12 @@ func (v *visit) softService() string {
 
 // notTried records the probes that a spent budget leaves out.
 func (v *visit) notTried(why string) {
-	names := ""
+	var names []string
 	for pr := v.next(); pr != nil; pr = v.next() {
-		names += " " + pr.Name
+		names = append(names, pr.Name)
 		v.asked[pr] = true
 	}
-	v.note("%s: not tried:%s", why, names)
+	v.note("%s: not tried: %s", why, strings.Join(names, " "))
 }
 
 // isHello reports whether a payload begins a TLS handshake, which is of no use

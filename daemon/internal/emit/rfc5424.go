@@ -31,7 +31,7 @@ const (
 // priority is the PRI value of RFC 5424 section 6.2.1.
 func priority(facility int, s event.Severity) int {
 	level := 6 // informational
-	switch s {
+	switch s { //exhaustive:enforce
 	case event.Notice:
 		level = 5
 	case event.Warning:

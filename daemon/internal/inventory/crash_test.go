@@ -3,6 +3,7 @@ package inventory
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -238,7 +239,7 @@ func TestKilledAtEachPoint(t *testing.T) {
 				var p promised
 				p.read(t, out, nil)
 				err = cmd.Wait()
-				if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != -1 {
+				if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != -1 {
 					t.Fatalf("the child ended with %v, want a signal", err)
 				}
 				p.check(t, dir)

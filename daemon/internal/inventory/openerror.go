@@ -55,12 +55,11 @@ func openError(path string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var done *OpenError
-	if errors.As(err, &done) {
+	if _, done := errors.AsType[*OpenError](err); done {
 		return err
 	}
 	e := &OpenError{Path: path, Err: err}
-	switch reason := reasonOf(err); reason {
+	switch reason := reasonOf(err); reason { //nolint:errorlint // reasonOf gives bare sentinels
 	case nil:
 	case ErrNotWritable:
 		e.Err, e.Remedy = fmt.Errorf("%w: %w", reason, err), remedyWrite
