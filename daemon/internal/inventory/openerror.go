@@ -59,9 +59,9 @@ func openError(path string, err error) error {
 		return err
 	}
 	e := &OpenError{Path: path, Err: err}
-	switch reason := reasonOf(err); reason { //nolint:errorlint // reasonOf gives bare sentinels
+	switch reason := reasonOf(err); reason {
 	case nil:
-	case ErrNotWritable:
+	case ErrNotWritable: //nolint:errorlint // reasonOf gives bare sentinels
 		e.Err, e.Remedy = fmt.Errorf("%w: %w", reason, err), remedyWrite
 	case ErrCorrupt:
 		e.Remedy = remedyCorrupt
