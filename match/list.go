@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"sonde/match/engine"
+	"sonde/match/index"
 	"sonde/match/syntax"
 )
 
@@ -12,9 +13,9 @@ import (
 // It never changes, and any number of Sets may share it.
 type List struct {
 	rules    []Rule
-	gates    []gate // one for each rule
-	programs []*engine.Program
+	programs []*engine.Program // one for each rule
 	fields   []fieldTemplates
+	index    *index.Index
 }
 
 // CompileList compiles rules. Those that are good are kept in their order;
@@ -23,27 +24,33 @@ type List struct {
 func CompileList(rules []Rule) (*List, error) {
 	l := &List{
 		rules:    make([]Rule, 0, len(rules)),
-		gates:    make([]gate, 0, len(rules)),
 		programs: make([]*engine.Program, 0, len(rules)),
 		fields:   make([]fieldTemplates, 0, len(rules)),
 	}
-	var c engine.Compiler
+	var c compiler
 	var errs []error
 	for i := range rules {
 		if err := l.add(&c, &rules[i]); err != nil {
 			errs = append(errs, err)
 		}
 	}
+	l.index = c.index.Build()
 	return l, errors.Join(errs...)
 }
 
-func (l *List) add(c *engine.Compiler, r *Rule) error {
+// A compiler is what the rules of one list share while they are compiled.
+type compiler struct {
+	engine engine.Compiler
+	index  index.Builder
+}
+
+func (l *List) add(c *compiler, r *Rule) error {
 	flags := syntax.Flags{IgnoreCase: r.IgnoreCase, DotAll: r.DotAll}
 	re, err := syntax.Parse(r.Pattern, flags)
 	if err != nil {
 		return patternError(r, err)
 	}
-	program, err := c.Compile(re)
+	program, err := c.engine.Compile(re)
 	if err != nil {
 		return patternError(r, err)
 	}
@@ -54,7 +61,7 @@ func (l *List) add(c *engine.Compiler, r *Rule) error {
 	own := *r
 	own.Fields.CPE = slices.Clone(r.Fields.CPE)
 	l.rules = append(l.rules, own)
-	l.gates = append(l.gates, newGate(re))
+	c.index.Add(index.FactsOf(re))
 	l.programs = append(l.programs, program)
 	l.fields = append(l.fields, fields)
 	return nil

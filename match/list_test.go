@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sonde/match/engine"
-	"sonde/match/syntax"
 )
 
 func TestCompileListReportsEveryBadRule(t *testing.T) {
@@ -64,17 +63,17 @@ func TestListIsOwn(t *testing.T) {
 	}
 }
 
-// gatePatterns have something for each rule of gate.go.
-var gatePatterns = []string{
+// mixedPatterns have something for each kind of fact and key.
+var mixedPatterns = []string{
 	`^HTTP/1\.[01] \d\d\d`, `^abc`, `bc`, `(?i)^ab\d`, `(?i)bca`, `^a?bc`, `^(?:a|b)c`, `a{3}b`, `(?:ab){2}c+`,
 	`(?=ab)a.c`, `^[ab]c(?!d)a`, `(?<=a)bcab`, `(ab)c\1`, `^a{12}b`, `a.*bcabca`, `^\0\xff`, `(?>a+)bca`, `c$`, `^a\b`,
 }
 
-// TestGatesStopNothingThatMatches compares Match with trying every rule.
-func TestGatesStopNothingThatMatches(t *testing.T) {
+// TestIndexStopsNothingThatMatches compares Match with trying every rule.
+func TestIndexStopsNothingThatMatches(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	var rules []Rule
-	for i, p := range gatePatterns {
+	for i, p := range mixedPatterns {
 		rules = append(rules, Rule{Pos: Position{Line: i}, Service: "s", Pattern: p})
 	}
 	hits := 0
@@ -103,37 +102,6 @@ func TestGatesStopNothingThatMatches(t *testing.T) {
 	}
 	if hits < 300 {
 		t.Errorf("only %d hits", hits)
-	}
-}
-
-func TestGate(t *testing.T) {
-	for _, tt := range []struct {
-		pattern, literal string
-		head             int // compared bits
-		minLen           int
-	}{
-		{`^SSH-2`, "", 40, 5},
-		{`^SSH-2\.0-OpenSSH`, "SSH-2.0-OpenSSH", 64, 15},
-		{`^(?i:ab)1`, "", 22, 3},
-		{`^a[bc]d.*server`, "server", 16, 9},
-		{`Server: (?:x|yy)Apache`, "Server: ", 0, 15},
-		{`a(?=b)bc`, "abc", 0, 3},
-		{`a(bc)+d`, "abc", 0, 4},
-		{`(?:ab)?cd`, "cd", 0, 2},
-	} {
-		re, err := syntax.Parse(tt.pattern, syntax.Flags{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		g := newGate(re)
-		bits := 0
-		for m := g.mask; m != 0; m &= m - 1 {
-			bits++
-		}
-		if string(g.literal) != tt.literal || bits != tt.head || g.minLen != tt.minLen {
-			t.Errorf("gate of %q: literal %q, %d bits, length %d; want %q, %d, %d",
-				tt.pattern, g.literal, bits, g.minLen, tt.literal, tt.head, tt.minLen)
-		}
 	}
 }
 

@@ -51,9 +51,14 @@ type comparison struct {
 
 func (c *comparison) answer(set *Set, a shared.Answer) {
 	c.o.Subject(a.Data)
-	head := loadHead(a.Data)
+	c.sc.begin(set)
 	var first *Rule
-	for _, l := range set.lists {
+	for n, l := range set.lists {
+		state := &c.sc.searches[n].state
+		state.Fixed(l.index, a.Data)
+		if len(a.Data) > 0 {
+			state.Float(l.index, a.Data, l.Len())
+		}
 		for i, want := range c.o.All(c.numbers[l]) {
 			c.pairs++
 			got := c.search(l.programs[i], a.Data)
@@ -67,8 +72,8 @@ func (c *comparison) answer(set *Set, a shared.Answer) {
 			if first == nil {
 				first = &l.rules[i]
 			}
-			if !l.gates[i].pass(head, a.Data) {
-				c.t.Errorf("%s on %v: the gate stops a match", a.ID, l.rules[i].Pos)
+			if ok, _ := l.index.Check(i, a.Data); !ok || state.Next(i) != i {
+				c.t.Errorf("%s on %v: the index stops a match", a.ID, l.rules[i].Pos)
 			}
 		}
 	}

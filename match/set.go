@@ -37,8 +37,10 @@ func (s *Set) Len() int {
 // search to the next. The zero value is ready. It grows to at most some
 // megabytes, see the engine's limits.
 type Scratch struct {
-	machine engine.Machine
-	buf     []byte
+	machine  engine.Machine
+	buf      []byte
+	searches []search // one for each list of the Set
+	steps    int
 }
 
 // NewScratch gives a Scratch.
@@ -63,20 +65,8 @@ type Result struct {
 // It does not keep the answer. Apart from the strings of the identity, and
 // Undecided, it allocates nothing once sc has grown.
 func (s *Set) Match(sc *Scratch, answer []byte) Result {
-	answer = answer[:min(len(answer), MaxAnswer)]
-	var res Result
-	res.Steps = s.search(sc, answer, func(l *List, i int, verdict engine.Result) bool {
-		switch verdict {
-		case engine.Match:
-			res.Rule = &l.rules[i]
-			res.Identity = l.fields[i].expand(sc, answer, res.Rule.Service)
-			return false
-		case engine.Undecided:
-			res.Undecided = append(res.Undecided, &l.rules[i])
-		}
-		return true
-	})
-	return res
+	sc.begin(s)
+	return s.match(sc, answer)
 }
 
 // A Trace is what a search finds that goes on behind the first hit.
@@ -94,45 +84,14 @@ type Trace struct {
 func (s *Set) MatchAll(sc *Scratch, answer []byte, limit int) Trace {
 	answer = answer[:min(len(answer), MaxAnswer)]
 	t := Trace{Rules: s.Len()}
-	t.Steps = s.search(sc, answer, func(l *List, i int, verdict engine.Result) bool {
-		t.Candidates++
-		rule := &l.rules[i]
-		switch verdict {
-		case engine.Match:
-			if len(t.Hits) >= limit {
-				t.More = true
-				return false
-			}
-			id := l.fields[i].expand(sc, answer, rule.Service)
-			t.Hits = append(t.Hits, Result{Rule: rule, Identity: id})
-		case engine.Undecided:
-			t.Undecided = append(t.Undecided, rule)
-		}
-		return true
-	})
-	return t
-}
-
-// search asks the engine about each rule, in order, that its gate lets
-// through, and calls visit with the verdict until that says stop.
-func (s *Set) search(sc *Scratch, answer []byte,
-	visit func(l *List, rule int, verdict engine.Result) (more bool)) (steps int) {
-	head := loadHead(answer)
-	for _, l := range s.lists {
-		for i := range l.gates {
-			if !l.gates[i].pass(head, answer) {
-				continue
-			}
-			if steps >= MaxSearchSteps {
-				visit(l, i, engine.Undecided)
-				return steps
-			}
-			verdict, spent := sc.machine.Search(l.programs[i], answer)
-			steps += spent
-			if !visit(l, i, verdict) {
-				return steps
-			}
+	sc.begin(s)
+	sc.steps = 0
+	for i, l := range s.lists {
+		l.all(sc, &sc.searches[i], answer, &t, limit)
+		if t.More || sc.exhausted() {
+			break
 		}
 	}
-	return steps
+	t.Steps = sc.steps
+	return t
 }

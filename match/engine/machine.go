@@ -6,6 +6,7 @@ import "slices"
 type Machine struct {
 	stack   []frame
 	slots   []int32  // two for each group, -1 where unset
+	kept    []int32  // what Keep kept of them
 	marks   []int32  // registers of opMark
 	visited []uint64 // bits, choice × place
 	trail   []uint32 // bits set inside open sub-runs
@@ -107,6 +108,13 @@ func (m *Machine) search(p *Program, b []byte, limit int) Result {
 	}
 	return NoMatch
 }
+
+// Keep remembers the groups of the last match; Restore brings them back after
+// other searches.
+func (m *Machine) Keep() { m.kept = append(m.kept[:0], m.slots...) }
+
+// Restore brings back what Keep kept.
+func (m *Machine) Restore() { m.slots = append(m.slots[:0], m.kept...) }
 
 // Groups is the number of groups of the last match, the whole one included.
 func (m *Machine) Groups() int { return len(m.slots) / 2 }

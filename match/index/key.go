@@ -1,0 +1,136 @@
+package index
+
+import "encoding/binary"
+
+// This file chooses the key of a line: the piece of it that a subject must
+// contain to make the line a candidate.
+//
+// A key at a fixed offset costs one comparison, so it is taken where few lines
+// share it. Otherwise a floating window is taken, the one whose grams are the
+// rarest: in the patterns, which stand for the answers, since what is frequent
+// in many patterns ("Content-Type", "</title>") is so in answers.
+
+type keyKind uint8
+
+const (
+	keyNone  keyKind = iota // the line is a candidate whenever its head fits
+	keyFixed                // text stands at offset
+	keyFloat                // text stands somewhere
+)
+
+// A key is what makes a line a candidate. Its text is folded.
+type key struct {
+	kind   keyKind
+	offset int
+	text   uint64
+}
+
+// fewLines is how many lines may share a fixed key before a floating one is
+// preferred: comparing the heads of that many costs less than a scan.
+const fewLines = 12
+
+// maxFixedOffset bounds the offsets of fixed keys, and so how many different
+// ones a search compares.
+const maxFixedOffset = 40
+
+// A census counts grams and fixed windows over all lines. Counts are kept by
+// hash; where two fall together the choice is a little worse, never wrong.
+type census struct {
+	grams [1 << 16]uint16
+	fixed [1 << 16]uint16
+}
+
+func (c *census) gram(g uint32) *uint16 { return &c.grams[hashGram(g)>>16] }
+
+func (c *census) window(offset int, text uint64) *uint16 {
+	return &c.fixed[hashFixed(offset, text)>>16]
+}
+
+// hashFixed mixes a window with its offset.
+func hashFixed(offset int, text uint64) uint32 {
+	h := (text + uint64(offset)*0x9E3779B97F4A7C15) * 0xD6E8FEB86659FD93
+	return uint32(h >> 32)
+}
+
+// count adds the pieces of one line.
+func (c *census) count(f *Facts) {
+	for _, r := range f.Runs {
+		for i := 0; i+gramSize <= len(r.Text); i++ {
+			add(c.gram(binary.LittleEndian.Uint32(r.Text[i:]) | foldGram))
+		}
+		if !fixedRun(f, &r) {
+			continue
+		}
+		for i := 0; i+windowSize <= len(r.Text) && r.Offset+i <= maxFixedOffset; i++ {
+			add(c.window(r.Offset+i, foldText(r.Text[i:])))
+		}
+	}
+}
+
+func add(n *uint16) {
+	if *n < 1<<16-1 {
+		*n++
+	}
+}
+
+// fixedRun reports whether the place of a run can serve for a fixed key.
+func fixedRun(f *Facts, r *Run) bool { return r.Offset >= 0 && len(f.Head) > 0 }
+
+// choose gives the key of one line.
+func (c *census) choose(f *Facts) key {
+	fixed, shared := c.chooseFixed(f)
+	if fixed.kind != keyNone && shared <= fewLines {
+		return fixed
+	}
+	if k := c.chooseFloat(f); k.kind != keyNone {
+		return k
+	}
+	return fixed
+}
+
+func (c *census) chooseFixed(f *Facts) (best key, shared int) {
+	shared = 1 << 30
+	for _, r := range f.Runs {
+		if !fixedRun(f, &r) {
+			continue
+		}
+		for i := 0; i+windowSize <= len(r.Text) && r.Offset+i <= maxFixedOffset; i++ {
+			text := foldText(r.Text[i:])
+			if n := int(*c.window(r.Offset+i, text)); n < shared {
+				best, shared = key{keyFixed, r.Offset + i, text}, n
+			}
+		}
+	}
+	return best, shared
+}
+
+// chooseFloat takes the window whose most frequent gram is the rarest, and of
+// several the one with the least sum.
+func (c *census) chooseFloat(f *Facts) (best key) {
+	most, sum := 1<<30, 1<<30
+	for _, r := range f.Runs {
+		for i := 0; i+windowSize <= len(r.Text); i++ {
+			m, s := c.weigh(r.Text[i : i+windowSize])
+			if m < most || m == most && s < sum {
+				best, most, sum = key{kind: keyFloat, text: foldText(r.Text[i:])}, m, s
+			}
+		}
+	}
+	return best
+}
+
+// uniformWeight is added for a gram of one repeated byte: answers hold long
+// stretches of zeros, blanks or dashes, whatever the patterns say.
+const uniformWeight = 1 << 16
+
+func (c *census) weigh(text []byte) (most, sum int) {
+	for i := range stride {
+		g := binary.LittleEndian.Uint32(text[i:]) | foldGram
+		n := int(*c.gram(g))
+		if g == g&0xff*0x01010101 {
+			n += uniformWeight
+		}
+		most, sum = max(most, n), sum+n
+	}
+	return most, sum
+}

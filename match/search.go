@@ -1,0 +1,145 @@
+package match
+
+import (
+	"slices"
+
+	"sonde/match/engine"
+	"sonde/match/index"
+)
+
+// A search is the part of a Scratch that one list of a Set uses.
+type search struct {
+	state     index.State
+	undecided []int // lines that reached a limit
+}
+
+// begin prepares for a search, or for those of one growing answer.
+func (sc *Scratch) begin(s *Set) {
+	if len(sc.searches) < len(s.lists) {
+		sc.searches = slices.Grow(sc.searches, len(s.lists))[:len(s.lists)]
+	}
+	for i, l := range s.lists {
+		sc.searches[i].state.Begin(l.index)
+	}
+}
+
+// match searches one list after the other.
+func (s *Set) match(sc *Scratch, answer []byte) Result {
+	answer = answer[:min(len(answer), MaxAnswer)]
+	var res Result
+	sc.steps = 0
+	for i, l := range s.lists {
+		line, ok := l.first(sc, &sc.searches[i], answer)
+		for _, u := range sc.searches[i].undecided {
+			res.Undecided = append(res.Undecided, &l.rules[u])
+		}
+		if ok {
+			res.Rule = &l.rules[line]
+			res.Identity = l.fields[line].expand(sc, answer, res.Rule.Service)
+		}
+		if ok || sc.exhausted() {
+			break
+		}
+	}
+	res.Steps = sc.steps
+	return res
+}
+
+// exhausted reports whether the search took all the steps it may.
+func (sc *Scratch) exhausted() bool { return sc.steps >= MaxSearchSteps }
+
+// first finds the first line of a list that matches, and leaves its groups in
+// the machine.
+//
+// What the fixed offsets show is verified first, for it costs next to nothing
+// to find. Only when a line before the hit still waits for a literal anywhere
+// is the answer scanned.
+func (l *List) first(sc *Scratch, s *search, answer []byte) (line int, ok bool) {
+	s.undecided = s.undecided[:0]
+	waiting := s.state.Fixed(l.index, answer)
+	best := l.verify(sc, s, answer, l.Len())
+	if waiting < best && !sc.exhausted() {
+		if best < l.Len() {
+			sc.machine.Keep()
+		}
+		sc.steps += s.state.Float(l.index, answer, best)
+		if hit := l.verify(sc, s, answer, best); hit < best {
+			best = hit
+		} else if best < l.Len() {
+			sc.machine.Restore()
+		}
+	}
+	s.settleUndecided(best)
+	return best, best < l.Len()
+}
+
+// settleUndecided keeps, in order, the undecided lines before the hit.
+func (s *search) settleUndecided(best int) {
+	s.undecided = slices.DeleteFunc(s.undecided, func(line int) bool { return line >= best })
+	slices.Sort(s.undecided)
+}
+
+// verify asks the engine about the candidates below limit, in order, and gives
+// the first that matches, or limit. Those that do not match are dropped.
+func (l *List) verify(sc *Scratch, s *search, answer []byte, limit int) int {
+	for line := s.state.Next(0); line >= 0 && line < limit; line = s.state.Next(line + 1) {
+		s.state.Drop(line)
+		if sc.exhausted() {
+			s.undecided = append(s.undecided, line)
+			return limit
+		}
+		switch l.ask(sc, line, answer) {
+		case engine.Match:
+			return line
+		case engine.Undecided:
+			s.undecided = append(s.undecided, line)
+		}
+	}
+	return limit
+}
+
+// ask finds whether one line matches.
+func (l *List) ask(sc *Scratch, line int, answer []byte) engine.Result {
+	ok, read := l.index.Check(line, answer)
+	sc.steps += read/bytesPerStep + 1
+	if !ok {
+		return engine.NoMatch
+	}
+	verdict, steps := sc.machine.Search(l.programs[line], answer)
+	sc.steps += steps
+	return verdict
+}
+
+// bytesPerStep is how many bytes a search for a literal passes in the time of
+// one step.
+const bytesPerStep = 32
+
+// all is first for MatchAll: it goes on behind the first hit.
+func (l *List) all(sc *Scratch, s *search, answer []byte, t *Trace, limit int) {
+	s.state.Fixed(l.index, answer)
+	if len(answer) > 0 {
+		sc.steps += s.state.Float(l.index, answer, l.Len())
+	}
+	for line := s.state.Next(0); line >= 0; line = s.state.Next(line + 1) {
+		t.Candidates++
+		rule := &l.rules[line]
+		verdict := engine.Undecided
+		if !sc.exhausted() {
+			verdict = l.ask(sc, line, answer)
+		}
+		switch verdict {
+		case engine.Match:
+			if len(t.Hits) >= limit {
+				t.More = true
+				return
+			}
+			id := l.fields[line].expand(sc, answer, rule.Service)
+			t.Hits = append(t.Hits, Result{Rule: rule, Identity: id})
+		case engine.Undecided:
+			t.Undecided = append(t.Undecided, rule)
+			if sc.exhausted() {
+				return
+			}
+		}
+	}
+}
