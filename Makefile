@@ -12,7 +12,7 @@ FUZZTIME ?= 3s
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := build
-.PHONY: help build run demo test race lint fuzz bench integration crash cross check clean
+.PHONY: help build run demo lab test race lint fuzz bench integration crash cross man check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ run: build ## run the daemon on its built-in default: loopback only
 
 demo: build ## start, change and stop real servers on loopback and show the events
 	daemon/demo/demo.sh
+
+lab: build ## scan a lab of real servers and grade what is named (root, ../shared)
+	daemon/demo/lab.sh
 
 test: ## unit tests: no root, no cgo, no network beyond loopback
 	$(GO) vet ./...
@@ -58,7 +61,10 @@ cross: ## compile for every platform that the design names
 	GOOS=linux GOARCH=arm GOARM=7 $(GO) build -o /dev/null ./daemon
 	GOOS=linux GOARCH=riscv64 $(GO) build -o /dev/null ./daemon
 
-check: build test race lint fuzz crash integration demo ## everything that CI runs
+man: build ## write the manual pages to bin/man
+	$(BIN) man bin/man
+
+check: build cross lint race fuzz integration crash demo lab ## everything that CI runs
 
 clean: ## remove what the build made
 	rm -rf bin

@@ -16,9 +16,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"slices"
-	"syscall"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -33,27 +31,17 @@ const (
 	exitUsage = 2 // the command line was not understood
 )
 
-// usageError marks an error of the command line.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
-
-// errSilent ends a command with exitAct after it has said itself what is
-// wrong.
-var errSilent = errors.New("")
-
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 // run is main without the process.
 func run(args []string, in io.Reader, out, errOut io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	err := root.ExecuteContext(ctx)
+	ownWays(root)
+	c, err := root.ExecuteContextC(context.Background())
 	var usage usageError
 	switch {
 	case err == nil:
@@ -61,10 +49,10 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	case errors.Is(err, errSilent):
 		return exitAct
 	case errors.As(err, &usage):
-		fmt.Fprintf(errOut, "sonde: %v\nsonde: see 'sonde --help'\n", err)
+		fmt.Fprintf(errOut, "sonde: %v (see '%s --help')\n", err, c.CommandPath())
 		return exitUsage
 	default:
-		fmt.Fprintf(errOut, "sonde: %v\n", err)
+		fmt.Fprintf(errOut, "sonde: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nsonde: "))
 		return exitAct
 	}
 }
@@ -85,36 +73,11 @@ to a JSON file and to syslog.`,
 		Args:          noArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		newRunCommand(), newScanCommand(), newMatchCommand(), newDatabaseCommand(),
 		newCheckCommand(), newInventoryCommand(), newEventsCommand(), newVersionCommand(),
+		newManCommand(),
 	)
 	return root
-}
-
-// noArgs refuses arguments, and with them unknown commands.
-func noArgs(c *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usageError{fmt.Errorf("unknown argument %q for %q", args[0], c.CommandPath())}
-	}
-	return nil
-}
-
-// someArgs asks for at least one argument.
-func someArgs(what string) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return usageError{fmt.Errorf("%s needs %s, for example:\n%s", c.CommandPath(), what, c.Example)}
-		}
-		return nil
-	}
-}
-
-// oneOf checks the value of a flag that is a choice.
-func oneOf(flag, value string, allowed ...string) error {
-	if slices.Contains(allowed, value) {
-		return nil
-	}
-	return usageError{fmt.Errorf("--%s %q is not one of %q", flag, value, allowed)}
 }
