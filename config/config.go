@@ -89,7 +89,7 @@ func (w *Watch) NamesOf(a netip.Addr) []string {
 
 // Limits bound what is sent, and so the harm that a mistake can do.
 type Limits struct {
-	PacketsPerSecond     int // of everything
+	PacketsPerSecond     int // of everything; not for loopback
 	HostPacketsPerSecond int // to one address; not for loopback
 
 	Connections                 int // open at once, of everything

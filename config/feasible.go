@@ -20,9 +20,10 @@ import (
 // in truth is known only later.
 //
 // Over all watches the packets must fit Limits.PacketsPerSecond, and the
-// connection time of tries and of visits its share of Limits.Connections; to one address (loopback is exempt) the
-// packets must fit Limits.HostPacketsPerSecond, and the visits
-// Limits.HostNewConnectionsPerSecond.
+// connection time of tries and of visits its share of Limits.Connections; to
+// one address the packets must fit Limits.HostPacketsPerSecond, and the visits
+// Limits.HostNewConnectionsPerSecond. Loopback costs nothing: its rates are not
+// limited and it refuses at once.
 const (
 	servicesPerHost = 10
 	visitPackets    = 4 // SYN, ACK, one request, FIN
@@ -84,7 +85,7 @@ func (c *Config) attempts(w *Watch) float64 {
 }
 
 func (c *Config) loadOf(w *Watch) load {
-	addrs := float64(c.Scope(w).Len())
+	addrs := float64(c.Scope(w).Minus(loopback).Len())
 	return load{
 		tries:  addrs * c.attempts(w) / w.DiscoverEvery.Seconds(),
 		visits: addrs * servicesPerHost / w.VerifyEvery.Seconds(),

@@ -15,7 +15,10 @@ import (
 // The functions here read one value each. Their errors say what is wrong and
 // what to write instead.
 
-func parseTarget(s string) (Range, error) {
+// ParseTarget reads what [ParseRange] reads, and refuses what can be no
+// target: addresses of no single host, and link-local ones without their
+// interface.
+func ParseTarget(s string) (Range, error) {
 	r, err := ParseRange(s)
 	if err != nil {
 		return r, err

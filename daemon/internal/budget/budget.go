@@ -4,8 +4,9 @@
 //
 // A [Limiter] is shared by everything that sends. Asking it waits until the
 // answer is yes or the context ends; it never says yes beyond a limit, with
-// one exception that is meant: the limits per host do not hold for loopback,
-// where there is no device to harm. The limits in all do.
+// one exception that is meant: rates, and the limits per host, do not hold for
+// loopback, where there is no wire to fill and no device to harm. The limit of
+// connections in all does.
 //
 // # Cost
 //
@@ -121,6 +122,9 @@ func (l *Limiter) Packet(ctx context.Context, a netip.Addr) error {
 			return fmt.Errorf("packet to %s: %w", a, err)
 		}
 	}
+	if h == nil {
+		return ctx.Err()
+	}
 	if err := wait(ctx, l.packets, 1); err != nil {
 		return fmt.Errorf("packet to %s: %w", a, err)
 	}
@@ -140,6 +144,9 @@ func (l *Limiter) Pace(ctx context.Context, to netip.AddrPort) error {
 		if err := wait(ctx, h.packets, ConnPackets); err != nil {
 			return fmt.Errorf("connection to %s: %w", to, err)
 		}
+	}
+	if h == nil {
+		return ctx.Err()
 	}
 	if err := wait(ctx, l.packets, ConnPackets); err != nil {
 		return fmt.Errorf("connection to %s: %w", to, err)
