@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -24,7 +25,7 @@ the network and changes nothing, so it fits into configuration management.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := readConfig(path)
 			if err != nil {
-				return tellConfigErrors(c.ErrOrStderr(), err)
+				return err
 			}
 			if _, err := loadDatabase(cfg.Database.Files); err != nil {
 				return err
@@ -47,13 +48,13 @@ func readConfig(path string) (*config.Config, error) {
 	cfg := config.Default()
 	if path != "" {
 		var err error
-		if cfg, err = config.Load(path); err != nil {
+		if cfg, err = loadConfig(path); err != nil {
 			return nil, err
 		}
 	}
 	hostname, err := os.Hostname()
 	if err != nil {
-		return nil, fmt.Errorf("host name: %w (set sensor.name)", err)
+		return nil, fmt.Errorf("host name: %w; set sensor.name", err)
 	}
 	dir, err := defaultStateDir()
 	if err != nil && cfg.Sensor.StateDir == "" {
@@ -63,16 +64,20 @@ func readConfig(path string) (*config.Config, error) {
 	return cfg, nil
 }
 
-// tellConfigErrors prints the mistakes of a file one per line; other errors it
-// returns.
-func tellConfigErrors(w io.Writer, err error) error {
+// loadConfig reads a file. What cannot be read is told with its remedy.
+func loadConfig(path string) (*config.Config, error) {
+	cfg, err := config.Load(path)
 	var mistakes config.Errors
-	if !errors.As(err, &mistakes) {
-		return fmt.Errorf("configuration: %w", err)
+	switch {
+	case err == nil, errors.As(err, &mistakes):
+		return cfg, err
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("configuration: %w; name the right file with -c", err)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("configuration: %w; run as a user that may read it", err)
+	default:
+		return nil, fmt.Errorf("configuration: %w; name a file in TOML", err)
 	}
-	fmt.Fprintln(w, mistakes)
-	fmt.Fprintf(w, "sonde: configuration has %d mistakes, listed above\n", len(mistakes))
-	return errSilent
 }
 
 func describeConfig(w io.Writer, path string, cfg *config.Config) error {

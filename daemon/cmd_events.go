@@ -20,6 +20,16 @@ import (
 // followEvery is how often `events -f` looks for new events.
 const followEvery = 500 * time.Millisecond
 
+// knownActions are what --action takes: with others it would show nothing.
+var knownActions = []string{
+	string(event.SensorStarted), string(event.SensorStopped), string(event.SensorHeartbeat),
+	string(event.SensorDegraded), string(event.SensorRecovered),
+	string(event.WatchBaselined), string(event.WatchRetired),
+	string(event.ServiceBaseline), string(event.ServiceNew), string(event.ServiceChanged),
+	string(event.ServiceGone), string(event.ServiceReturned), string(event.ServiceUnverified),
+	string(event.ServiceReclassified),
+}
+
 func newEventsCommand() *cobra.Command {
 	var (
 		state    stateFlags
@@ -39,13 +49,21 @@ events that were committed there, oldest first. They do not depend on any sink.`
   sonde events -f -o json
   sonde events --action service.new --action service.gone`,
 		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
+		RunE: stoppable(func(c *cobra.Command, _ []string) error {
 			if err := oneOf("output", output, "text", "json"); err != nil {
 				return err
 			}
 			dir, err := state.resolve()
 			if err != nil {
-				return tellConfigErrors(c.ErrOrStderr(), err)
+				return err
+			}
+			if since < 0 {
+				return usageError{fmt.Errorf("--since %v lies ahead; write a time without a sign", since)}
+			}
+			for _, a := range actions {
+				if err := oneOf("action", a, knownActions...); err != nil {
+					return err
+				}
 			}
 			v := eventView{json: output == "json", watch: watch, actions: map[event.Action]bool{}}
 			for _, a := range actions {
@@ -59,7 +77,7 @@ events that were committed there, oldest first. They do not depend on any sink.`
 				return nil // ended by the user
 			}
 			return err
-		},
+		}),
 	}
 	state.add(c)
 	f := c.Flags()

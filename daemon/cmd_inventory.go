@@ -40,7 +40,7 @@ is known there.`,
 			filter.Brief = output == "text"
 			dir, err := state.resolve()
 			if err != nil {
-				return tellConfigErrors(c.ErrOrStderr(), err)
+				return err
 			}
 			r, err := inventory.OpenReadOnly(c.Context(), dir)
 			if err != nil {

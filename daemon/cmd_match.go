@@ -38,7 +38,7 @@ for each.`,
   zcat answers.jsonl.gz | sonde match --batch`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return usageError{errors.New("match takes one FILE")}
+				return usageError{errors.New("match takes one FILE; give one answer at a time, or --batch")}
 			}
 			return nil
 		},
@@ -57,7 +57,7 @@ for each.`,
 			if len(args) == 1 && args[0] != "-" {
 				f, err := os.Open(args[0])
 				if err != nil {
-					return fmt.Errorf("answer: %w", err)
+					return fmt.Errorf("answer: %w; name a readable file, or - for standard input", err)
 				}
 				defer f.Close()
 				in = f
@@ -85,9 +85,13 @@ func addDatabaseFlag(c *cobra.Command, files *[]string) {
 
 func matchOne(c *cobra.Command, db *probes.Database, in io.Reader, t probes.Transport,
 	probe, output string, verbose bool) error {
-	answer, err := io.ReadAll(io.LimitReader(in, match.MaxAnswer))
+	answer, err := io.ReadAll(io.LimitReader(in, match.MaxAnswer+1))
 	if err != nil {
-		return fmt.Errorf("read answer: %w", err)
+		return fmt.Errorf("answer: %w", err)
+	}
+	if len(answer) > match.MaxAnswer {
+		answer = answer[:match.MaxAnswer]
+		fmt.Fprintf(c.ErrOrStderr(), "sonde: answer: only its first %d bytes are matched\n", match.MaxAnswer)
 	}
 	obs := session.Identify(db, t, probe, answer)
 	w := c.OutOrStdout()
@@ -172,7 +176,8 @@ func matchBatch(c *cobra.Command, db *probes.Database, in io.Reader) error {
 			return errors.Join(fmt.Errorf("batch line %d: %w", n, err), out.Flush())
 		}
 		if line.Transport != probes.TCP && line.Transport != probes.UDP {
-			return errors.Join(fmt.Errorf("batch line %d: transport %q is not tcp or udp", n, line.Transport), out.Flush())
+			return errors.Join(fmt.Errorf("batch line %d: transport %q is not known; write tcp or udp",
+				n, line.Transport), out.Flush())
 		}
 		result := struct {
 			ID string `json:"id"`
@@ -184,6 +189,9 @@ func matchBatch(c *cobra.Command, db *probes.Database, in io.Reader) error {
 		}
 	}
 	if err := sc.Err(); err != nil {
+		if errors.Is(err, bufio.ErrTooLong) {
+			err = fmt.Errorf("longer than %d bytes; cut the answer to %d", maxBatchLine, match.MaxAnswer)
+		}
 		return errors.Join(fmt.Errorf("batch line %d: %w", n+1, err), out.Flush())
 	}
 	return out.Flush()

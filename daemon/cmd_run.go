@@ -42,14 +42,14 @@ Without a configuration it watches loopback only.`,
 		Example: `  sonde run
   sonde run -c /etc/sonde/sonde.toml`,
 		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
+		RunE: stoppable(func(c *cobra.Command, _ []string) error {
 			cfg, err := readConfig(path)
 			if err != nil {
-				return tellConfigErrors(c.ErrOrStderr(), err)
+				return err
 			}
 			return runDaemon(c.Context(), &daemon{path: path, databases: databases, cfg: cfg,
 				stderr: c.ErrOrStderr()})
-		},
+		}),
 	}
 	addConfigFlag(c, &path)
 	addDatabaseFlag(c, &databases)

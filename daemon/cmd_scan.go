@@ -68,7 +68,7 @@ sensor's configuration excludes are left out here too.`,
   sonde scan 192.168.1.0/24 --udp -o json
   sonde scan fe80::1%eth0 -p ssh,http,https`,
 		Args: someArgs("a target"),
-		RunE: func(c *cobra.Command, args []string) error { return o.run(c, args) },
+		RunE: stoppable(o.run),
 	}
 	f := c.Flags()
 	f.StringVarP(&o.ports, "ports", "p", scanPorts, "`PORTS`: numbers, ranges, names, top:N; U: before UDP ports")
@@ -111,14 +111,14 @@ func (o *scanOptions) check() error {
 		{"tries", o.limits.tries, 1, 10},
 	} {
 		if n.value < n.min || n.value > n.max {
-			return usageError{fmt.Errorf("--%s %d is not between %d and %d", n.flag, n.value, n.min, n.max)}
+			return usageError{fmt.Errorf("--%s %d is out of range; write a number from %d to %d", n.flag, n.value, n.min, n.max)}
 		}
 	}
 	if o.limits.timeout < time.Millisecond || o.limits.timeout > time.Minute {
-		return usageError{fmt.Errorf("--timeout %v is not between 1ms and 1m", o.limits.timeout)}
+		return usageError{fmt.Errorf("--timeout %v is out of range; write a time from 1ms to 1m", o.limits.timeout)}
 	}
 	if o.only4 && o.only6 {
-		return usageError{errors.New("-4 and -6 leave nothing")}
+		return usageError{errors.New("-4 and -6 together leave nothing; give one of them")}
 	}
 	return nil
 }
@@ -128,13 +128,16 @@ func (o *scanOptions) check() error {
 func (o *scanOptions) portList() (ports.List, error) {
 	list, err := ports.Parse(o.ports)
 	if err != nil {
-		return list, usageError{fmt.Errorf("-p: %w", err)}
+		return list, usageError{fmt.Errorf("-p: %s", strings.ReplaceAll(err.Error(), "\n", "; "))}
+	}
+	if list.TCP.Contains(0) || list.UDP.Contains(0) {
+		return list, usageError{errors.New("-p: port 0 cannot be reached; begin at 1")}
 	}
 	if !o.udp && !strings.Contains(o.ports, "U:") {
 		list.UDP = ports.Set{}
 	}
 	if list.IsEmpty() {
-		return list, usageError{fmt.Errorf("-p %q selects no port", o.ports)}
+		return list, usageError{fmt.Errorf("-p %q selects no port; ports behind U: are UDP, all others TCP", o.ports)}
 	}
 	return list, nil
 }
@@ -149,10 +152,10 @@ func (o *scanOptions) run(c *cobra.Command, args []string) error {
 	}
 	excluded, err := o.configExcludes()
 	if err != nil {
-		return tellConfigErrors(c.ErrOrStderr(), err)
+		return err
 	}
 	t, err := resolveTargets(c.Context(), args, targetOptions{exclude: o.exclude,
-		excluded: excluded, only4: o.only4, only6: o.only6, authorised: o.authorised})
+		excluded: excluded, only4: o.only4, only6: o.only6, authorised: o.authorised, lookup: lookup})
 	if err != nil {
 		return err
 	}
@@ -172,7 +175,7 @@ func (o *scanOptions) configExcludes() (config.AddrSet, error) {
 		}
 		path = systemConfig
 	}
-	cfg, err := config.Load(path)
+	cfg, err := loadConfig(path)
 	if err != nil {
 		return config.AddrSet{}, err
 	}

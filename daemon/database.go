@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 
 	"sonde/config"
@@ -13,7 +14,7 @@ const maxProbeFile = 64 << 20
 
 // loadDatabase loads the named probe files, "builtin" for the one in the
 // program; without names that one alone. A file that cannot be read, or has
-// errors, is an error; see loadTolerant for the daemon.
+// mistakes, is an error; daemon.loadDatabase is more patient.
 func loadDatabase(files []string) (*probes.Database, error) {
 	sources, err := databaseSources(files)
 	if err != nil {
@@ -21,7 +22,7 @@ func loadDatabase(files []string) (*probes.Database, error) {
 	}
 	db, err := probes.Load(sources...)
 	if err != nil {
-		return nil, fmt.Errorf("load database: %w", err)
+		return nil, err // it names file, line and column
 	}
 	return db, nil
 }
@@ -51,16 +52,18 @@ func databaseSources(files []string) ([]probes.Source, error) {
 }
 
 func readProbeFile(name string) (probes.Source, error) {
-	st, err := os.Stat(name)
+	f, err := os.Open(name)
 	if err != nil {
-		return probes.Source{}, fmt.Errorf("probe file: %w", err)
+		return probes.Source{}, fmt.Errorf("probe file: %w; name a readable file, or %q for the program's own",
+			err, config.Builtin)
 	}
-	if st.IsDir() || st.Size() > maxProbeFile {
-		return probes.Source{}, fmt.Errorf("probe file %s: not a file of at most %d MiB", name, maxProbeFile>>20)
-	}
-	data, err := os.ReadFile(name)
-	if err != nil {
-		return probes.Source{}, fmt.Errorf("probe file: %w", err)
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxProbeFile+1))
+	switch {
+	case err != nil:
+		return probes.Source{}, fmt.Errorf("probe file: %w; name a file", err)
+	case len(data) > maxProbeFile:
+		return probes.Source{}, fmt.Errorf("probe file %s: more than %d MiB; split it", name, maxProbeFile>>20)
 	}
 	return probes.Source{Name: name, Data: data}, nil
 }

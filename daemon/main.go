@@ -16,7 +16,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -46,13 +45,11 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.Is(err, errSilent):
-		return exitAct
 	case errors.As(err, &usage):
 		fmt.Fprintf(errOut, "sonde: %v (see '%s --help')\n", err, c.CommandPath())
 		return exitUsage
 	default:
-		fmt.Fprintf(errOut, "sonde: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nsonde: "))
+		tell(errOut, err)
 		return exitAct
 	}
 }

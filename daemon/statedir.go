@@ -22,7 +22,7 @@ func defaultStateDir() (string, error) {
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "", fmt.Errorf("state directory: %w (set sensor.state_dir)", err)
+		return "", fmt.Errorf("state directory: %w; set sensor.state_dir or --state-dir", err)
 	}
 	return filepath.Join(home, ".local", "state", "sonde"), nil
 }

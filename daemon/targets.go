@@ -28,6 +28,7 @@ type targetOptions struct {
 	only4      bool
 	only6      bool
 	authorised bool
+	lookup     func(ctx context.Context, name string) ([]netip.Addr, error)
 }
 
 // resolveTargets reads addresses, CIDR prefixes, runs and host names. What is
@@ -36,7 +37,7 @@ func resolveTargets(ctx context.Context, args []string, opt targetOptions) (targ
 	t := targets{names: map[netip.Addr][]string{}}
 	var ranges, excluded []config.Range
 	for _, arg := range args {
-		rs, err := t.one(ctx, arg)
+		rs, err := t.one(ctx, arg, opt.lookup)
 		if err != nil {
 			return t, err
 		}
@@ -62,36 +63,54 @@ func resolveTargets(ctx context.Context, args []string, opt targetOptions) (targ
 	scope := config.Config{Excluded: config.NewAddrSet(excluded...)}
 	t.addrs = scope.Scope(&config.Watch{Targets: ranges})
 	if t.addrs.Len() == 0 {
-		return t, fmt.Errorf("targets: nothing is left of %s after excludes and -4/-6",
-			strings.Join(args, " "))
+		return t, fmt.Errorf("targets: nothing is left of %s after --exclude, "+
+			"the excludes of the configuration, and -4 or -6; loosen one of these", shortList(args))
 	}
 	return t, nil
 }
 
 // one reads one argument.
-func (t *targets) one(ctx context.Context, arg string) ([]config.Range, error) {
-	r, err := config.ParseRange(arg)
-	if err == nil {
+func (t *targets) one(ctx context.Context, arg string,
+	lookup func(context.Context, string) ([]netip.Addr, error)) ([]config.Range, error) {
+	if r, err := config.ParseTarget(arg); err == nil {
 		return []config.Range{r}, nil
-	}
-	if !isHostName(arg) {
-		return nil, usageError{fmt.Errorf("target: %w", err)}
+	} else if !isHostName(arg) {
+		// The remark is true of configurations, where ParseTarget is at home.
+		return nil, usageError{fmt.Errorf("target: %s",
+			strings.ReplaceAll(err.Error(), " (names are not looked up)", ""))}
 	}
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", arg)
+	addrs, err := lookup(ctx, arg)
 	if err != nil {
-		return nil, fmt.Errorf("target %q: %w (write an address to do without names)", arg, err)
+		return nil, fmt.Errorf("target %q: %w; write its address instead, or mend the name", arg, err)
 	}
 	var out []config.Range
 	for _, a := range addrs {
 		a = a.Unmap()
+		if _, err := config.ParseTarget(a.String()); err != nil {
+			return nil, fmt.Errorf("target %q: its address %w", arg, err)
+		}
 		out = append(out, config.Range{First: a, Last: a})
 		if !slices.Contains(t.names[a], arg) {
 			t.names[a] = append(t.names[a], arg)
 		}
 	}
 	return out, nil
+}
+
+// shortList joins the first few.
+func shortList(args []string) string {
+	const most = 5
+	if len(args) <= most {
+		return strings.Join(args, " ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(args[:most], " "), len(args)-most)
+}
+
+// lookup asks the system's resolver.
+func lookup(ctx context.Context, name string) ([]netip.Addr, error) {
+	return net.DefaultResolver.LookupNetIP(ctx, "ip", name)
 }
 
 // isHostName tells a name from a mistyped address: RFC 1123 letters, and a
