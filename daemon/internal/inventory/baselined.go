@@ -25,8 +25,8 @@ func (tx *transaction) tellBaselined(p *Pass, covered *scope) error {
 		Zone:       p.Zone,
 		ObservedAt: p.Done.UTC(),
 		Counts:     counts,
-		Message: cleanString(fmt.Sprintf("watch %s: first look complete: %d services on %d hosts%s",
-			p.Watch, counts["endpoints"], counts["hosts"], services), maxMessage),
+		Message: cleanString(fmt.Sprintf("watch %s: first look at its %s ports complete: %d services on %d hosts%s",
+			p.Watch, strings.ToUpper(string(covered.transport())), counts["endpoints"], counts["hosts"], services), maxMessage),
 	}
 	return tx.emit(&ev, 0)
 }
