@@ -6,7 +6,7 @@ import (
 	"sonde/match/internal/shared"
 )
 
-// A peerDatabase is the peer's file, compiled without its fields.
+// A peerDatabase is the peer's file, compiled.
 type peerDatabase struct {
 	probes []*shared.Probe
 	lists  map[*shared.Probe]*List
@@ -35,10 +35,32 @@ func rulesOf(p *shared.Probe) []Rule {
 	for i, l := range p.Lines {
 		rules[i] = Rule{
 			Pos: Position{File: "peer", Line: l.Number}, Soft: l.Soft, Service: l.Service,
-			Pattern: l.Pattern, IgnoreCase: l.IgnoreCase, DotAll: l.DotAll,
+			Pattern: l.Pattern, IgnoreCase: l.IgnoreCase, DotAll: l.DotAll, Fields: fieldsOf(l),
 		}
 	}
 	return rules
+}
+
+func fieldsOf(l shared.Line) (f Fields) {
+	for _, field := range shared.SplitFields(l.Fields) {
+		switch field.Name {
+		case "p":
+			f.Product = field.Text
+		case "v":
+			f.Version = field.Text
+		case "i":
+			f.Info = field.Text
+		case "h":
+			f.Hostname = field.Text
+		case "o":
+			f.OS = field.Text
+		case "d":
+			f.Device = field.Text
+		case "cpe":
+			f.CPE = append(f.CPE, CPETemplate{Text: field.Text})
+		}
+	}
+	return f
 }
 
 // set gives the search order for a probe, nil for one that the peer lacks.
