@@ -207,7 +207,7 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 	total := int(t.addrs.Len()) * (list.TCP.Len() + list.UDP.Len())
 	plan := scan.Plan{
 		Targets: seq, Visits: o.limits.visits(), Visitor: visitor,
-		Sweeper: newSweeper(&o.limits, lim, db, needs(o.allow), log),
+		Sweeper: newSweeper(&o.limits, lim, db, o.allow.Needs(), log),
 		Names: func(a netip.Addr) []string {
 			return slices.Concat(t.names[a], o.names)
 		},

@@ -97,21 +97,6 @@ func (v *visitor) Visit(ctx context.Context, ep probes.Endpoint, known session.R
 	return v.prober.Visit(ctx, ep, known)
 }
 
-// needs gives the permissions as the database names them.
-func needs(a session.Allow) probes.Needs {
-	var n probes.Needs
-	if a.Credentials {
-		n |= probes.NeedCredentials
-	}
-	if a.Held {
-		n |= probes.NeedHeld
-	}
-	if a.Industrial {
-		n |= probes.NeedIndustrial
-	}
-	return n
-}
-
 // targetsOf yields every address with every port of both sets, TCP first, in
 // an order that seed chooses.
 func targetsOf(addrs capture.Addrs, list ports.List, seed uint64) (iter.Seq[capture.Target], error) {

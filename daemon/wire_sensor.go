@@ -57,12 +57,12 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 		if err != nil {
 			return nil, err
 		}
-		sw, err := newWatch(cfg, w, db, needs(allow))
+		sw, err := newWatch(cfg, w, db, allow.Needs())
 		if err != nil {
 			return nil, err
 		}
 		sw.Visitor = v
-		sw.Sweeper = newSweeper(&l, lim, db, needs(allow), log)
+		sw.Sweeper = newSweeper(&l, lim, db, allow.Needs(), log)
 		sc.Watches = append(sc.Watches, sw)
 	}
 	return sensor.New(sc), nil

@@ -15,7 +15,7 @@ func (v *visit) next() *probes.Probe {
 		Tunnel:      v.tunnel,
 		Intensity:   v.budget.max.Intensity,
 		SoftService: v.softService(),
-		Allow:       v.budget.max.Allow.needs(),
+		Allow:       v.budget.max.Allow.Needs(),
 	})
 	for _, r := range rungs {
 		switch {

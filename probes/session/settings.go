@@ -34,8 +34,8 @@ type Allow struct {
 	Industrial  bool // industrial controllers, management controllers, UPSes
 }
 
-// needs is the same as the database says it.
-func (a Allow) needs() probes.Needs {
+// Needs gives the same as the database says it.
+func (a Allow) Needs() probes.Needs {
 	var n probes.Needs
 	if a.Credentials {
 		n |= probes.NeedCredentials

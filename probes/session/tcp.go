@@ -170,7 +170,7 @@ func (v *visit) recall(ctx context.Context) (over bool) {
 // one and it may be sent.
 func (v *visit) remembered() *probes.Probe {
 	pr := v.p.db.Lookup(v.ep.Transport, v.known.Probe)
-	if pr == nil || !pr.Needs.Within(v.budget.max.Allow.needs()) {
+	if pr == nil || !pr.Needs.Within(v.budget.max.Allow.Needs()) {
 		return nil
 	}
 	return pr
