@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -15,7 +14,6 @@ import (
 
 	"sonde/capture"
 	"sonde/config"
-	"sonde/daemon/internal/emit"
 	"sonde/daemon/internal/event"
 	"sonde/daemon/internal/inventory"
 	"sonde/daemon/internal/sensor"
@@ -63,6 +61,7 @@ type daemon struct {
 	cfg       *config.Config
 	stderr    io.Writer
 
+	db    *probes.Database
 	level slog.LevelVar
 	log   *slog.Logger
 	store *inventory.Store
@@ -76,8 +75,7 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 	if files, err := capture.RaiseFileLimit(); err != nil {
 		d.log.Warn("limit of open files not raised", "have", files, "err", err)
 	}
-	db, err := d.loadDatabase()
-	if err != nil {
+	if d.db, err = d.loadDatabase(d.cfg); err != nil {
 		return err
 	}
 	all, perWatch := rulesOf(d.cfg)
@@ -88,6 +86,9 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 	}
 	defer func() { err = errors.Join(err, d.store.Close()) }()
 
+	if err := d.checkOutputs(d.cfg); err != nil {
+		return err
+	}
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -98,11 +99,7 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 	d.log.Info("sonde started", "version", version, "state", d.cfg.Sensor.StateDir,
 		"watches", len(d.cfg.Watches), "discovery", "connect")
 	for {
-		again, err := d.generation(ctx, db, hup)
-		if err != nil || !again {
-			return err
-		}
-		if db, err = d.loadDatabase(); err != nil {
+		if again, err := d.generation(ctx, hup); err != nil || !again {
 			return err
 		}
 	}
@@ -110,12 +107,12 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 
 // generation runs all parts under the current configuration until ctx ends, a
 // part fails, or a new configuration was read.
-func (d *daemon) generation(ctx context.Context, db *probes.Database, hup <-chan os.Signal) (again bool, err error) {
+func (d *daemon) generation(ctx context.Context, hup <-chan os.Signal) (again bool, err error) {
 	d.store.SetRules(rulesOf(d.cfg))
 	if err := d.retireWatches(ctx); err != nil {
 		return false, err
 	}
-	watch, err := newSensor(d.cfg, db, d.store, d.watchdog(), d.log)
+	watch, err := newSensor(d.cfg, d.db, d.store, d.watchdog(), d.log)
 	if err != nil {
 		return false, err
 	}
@@ -131,16 +128,20 @@ func (d *daemon) generation(ctx context.Context, db *probes.Database, hup <-chan
 	defer stopWatch()
 	emitReady := make(chan struct{})
 	go func() {
-		defer stopWatch() // a sink that cannot work ends the sensor
-		emitted <- task.Run(emitCtx, func() { close(emitReady) }, drains...)
+		err := task.Run(emitCtx, func() { close(emitReady) }, drains...)
+		if err != nil {
+			stopWatch() // a sink that cannot work ends the sensor; to have none is no error
+		}
+		emitted <- err
 	}()
-	next := make(chan *config.Config, 1)
+	next := make(chan plan, 1)
 	err = task.Run(watchCtx, nil,
 		&reloader{d: d, hup: hup, next: next, stop: stopWatch},
 		&readyNotice{d: d, after: emitReady}, watch)
 
 	select {
-	case d.cfg = <-next:
+	case p := <-next:
+		d.cfg, d.db = p.cfg, p.db
 		again = ctx.Err() == nil && err == nil
 	default:
 	}
@@ -152,35 +153,6 @@ func (d *daemon) generation(ctx context.Context, db *probes.Database, hup <-chan
 	}
 	stopEmit()
 	return again, errors.Join(err, <-emitted)
-}
-
-// loadDatabase loads what command line and configuration say. The daemon goes
-// without a user's file that has mistakes, after saying so, and refuses to
-// start on mistakes in the built-in one.
-func (d *daemon) loadDatabase() (*probes.Database, error) {
-	files := d.databases
-	if len(files) == 0 {
-		files = d.cfg.Database.Files
-	}
-	sources, err := databaseSources(files)
-	if err != nil {
-		return nil, err
-	}
-	db, err := probes.Load(sources...)
-	if err == nil {
-		return db, nil
-	}
-	if own, _ := probes.Builtin(); own != nil {
-		if _, bad := probes.Load(own...); bad != nil {
-			return nil, fmt.Errorf("built-in database: %w", bad)
-		}
-	}
-	var problems probes.Problems
-	errors.As(err, &problems)
-	for _, p := range problems {
-		d.log.Error("probe file has a mistake, the line is left out", "at", p.Pos.String(), "reason", p.Text)
-	}
-	return db, nil
 }
 
 func (d *daemon) setLevel() {
@@ -235,125 +207,6 @@ func (d *daemon) retireWatches(ctx context.Context) error {
 				return err
 			}
 		}
-	}
-	return nil
-}
-
-// drains makes one task per configured sink, and forgets the cursors of those
-// that are no longer configured.
-func (d *daemon) drains() ([]task.Task, error) {
-	var sinks []emit.Sink
-	out := &d.cfg.Output
-	if out.JSON.Enabled {
-		s, err := emit.NewJSONFile(emit.JSONFileConfig{Path: out.JSON.Path, MaxSize: out.JSON.MaxSize,
-			Keep: out.JSON.Keep, Sensor: d.store.Sensor(), Now: time.Now, Log: d.log})
-		if err != nil {
-			return nil, err
-		}
-		d.log.Info("events go to a file", "path", out.JSON.Path)
-		sinks = append(sinks, s)
-	}
-	if out.Syslog.Enabled {
-		d.log.Info("events go to syslog", "target", out.Syslog.Target.Network+":"+out.Syslog.Target.Address)
-		sinks = append(sinks, emit.NewSyslog(emit.SyslogConfig{Network: out.Syslog.Target.Network,
-			Address: out.Syslog.Target.Address, Facility: out.Syslog.Facility,
-			Hostname: d.cfg.Sensor.Name, Log: d.log}))
-	}
-	if isTerminal(d.stderr) {
-		sinks = append(sinks, emit.NewTerminal(d.stderr))
-	}
-	var tasks []task.Task
-	for _, s := range sinks {
-		tasks = append(tasks, &emit.Drain{Source: outbox{d.store}, Sink: s, Epoch: d.store.Epoch(),
-			Wake: d.store.Wake(), Log: d.log, FlushTimeout: flushTimeout})
-	}
-	return tasks, d.dropCursors(sinks)
-}
-
-func (d *daemon) dropCursors(sinks []emit.Sink) error {
-	ctx := context.Background()
-	cursors, err := d.store.Cursors(ctx)
-	if err != nil {
-		return err
-	}
-	for _, s := range sinks {
-		delete(cursors, s.Name())
-	}
-	for name := range cursors {
-		if err := d.store.DropCursor(ctx, name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// reloader waits for SIGHUP and reads the configuration again.
-type reloader struct {
-	d    *daemon
-	hup  <-chan os.Signal
-	next chan<- *config.Config // takes one
-	stop func()                // ends this generation
-}
-
-// Name implements task.Task.
-func (*reloader) Name() string { return "reload" }
-
-// Run implements task.Task.
-func (r *reloader) Run(ctx context.Context, ready func()) error {
-	ready()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-r.hup:
-		}
-		r.d.tell(systemd.Reloading)
-		cfg, err := r.d.reread()
-		if err != nil {
-			r.d.log.Error("configuration not reloaded, the old one stays", "err", err)
-			r.d.tell(systemd.Ready)
-			continue
-		}
-		r.d.log.Info("configuration reloaded", "watches", len(cfg.Watches))
-		r.next <- cfg
-		r.stop()
-		return nil
-	}
-}
-
-// reread reads and checks a new configuration.
-func (d *daemon) reread() (*config.Config, error) {
-	cfg, err := readConfig(d.path)
-	if err != nil {
-		return nil, err
-	}
-	if diff := config.Diff(d.cfg, cfg); len(diff.Restart) > 0 {
-		return nil, fmt.Errorf("%v cannot change while running; restart for that", diff.Restart)
-	}
-	if _, err := databaseSources(cfg.Database.Files); err != nil {
-		return nil, err
-	}
-	return cfg, nil
-}
-
-// readyNotice tells systemd once everything works.
-type readyNotice struct {
-	d     *daemon
-	after <-chan struct{}
-}
-
-// Name implements task.Task.
-func (*readyNotice) Name() string { return "ready" }
-
-// Run implements task.Task.
-func (r *readyNotice) Run(ctx context.Context, ready func()) error {
-	ready()
-	select {
-	case <-r.after:
-		r.d.setLevel()
-		r.d.tell(systemd.Ready)
-		<-ctx.Done()
-	case <-ctx.Done():
 	}
 	return nil
 }
