@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -49,14 +48,6 @@ type versionInfo struct {
 }
 
 func versionFacts(db *probes.Database) versionInfo {
-	v := versionInfo{Version: version, Commit: "unknown", Go: runtime.Version(),
+	return versionInfo{Version: version, Commit: commit, Go: runtime.Version(),
 		OS: runtime.GOOS, Arch: runtime.GOARCH, Database: db.Hash}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				v.Commit = s.Value
-			}
-		}
-	}
-	return v
 }

@@ -20,8 +20,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set by the linker, see Makefile.
-var version = "unknown"
+// version and commit are set by the linker, see Makefile.
+var (
+	version = "unknown"
+	commit  = "unknown"
+)
 
 // Exit codes.
 const (
