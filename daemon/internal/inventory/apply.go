@@ -106,8 +106,9 @@ func (tx *transaction) apply(v Visit) (Standing, error) {
 	var old *Endpoint
 	if known.id != 0 {
 		old = &known.endpoint
-	} else {
-		v.AbsentAt, v.Cause = tx.coverage.absence(&v)
+	}
+	if old == nil || old.Retired { // the passes of a removed watch are forgotten
+		v.AbsentAt, v.Cause = tx.coverage.absence(&v, tx.now())
 	}
 	now, events := Decide(old, v, tx.rulesOf(v.Watch))
 	fault.Point("store.apply.decided")
@@ -120,7 +121,10 @@ func (tx *transaction) apply(v Visit) (Standing, error) {
 			return Standing{}, err
 		}
 	}
-	return Standing{now.Status, now.Next}, nil
+	if now.Retired {
+		return Standing{}, nil
+	}
+	return Standing{now.Status, now.Next, now.LastVerified}, nil
 }
 
 // loadRow reads the endpoint; its id is 0 when there is none.

@@ -64,12 +64,14 @@ func holds(prefixes []netip.Prefix, a netip.Addr) bool {
 // nothing at an endpoint that is not known: at the start of the last one, as
 // nobody can say when within the pass its turn came, and whatever is found
 // later did appear after that. A zero time means that no pass can vouch for
-// it; then cause says why the endpoint was never looked at.
-func (c coverage) absence(v *Visit) (at time.Time, cause event.Cause) {
+// it; then cause says why the endpoint was never looked at. A pass that began
+// after the visit does not count, but one that began after now does: the clock
+// was set back since.
+func (c coverage) absence(v *Visit, now time.Time) (at time.Time, cause event.Cause) {
 	cause = event.CauseConfig
 	for i := range c {
 		s := &c[i]
-		if !s.covers(v.Key) || !s.started.Before(v.At) {
+		if !s.covers(v.Key) || !s.started.Before(v.At) && !s.started.After(now) {
 			continue
 		}
 		if s.method != v.Method {

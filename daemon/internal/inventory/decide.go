@@ -140,10 +140,15 @@ func (d *decision) baseline() {
 }
 
 // revive begins anew with an endpoint whose watch had been removed: what
-// happened meanwhile is not known, so nothing of it is news.
+// happened meanwhile is not known, so nothing of it is news, unless a pass
+// found nothing there since the watch is back.
 func (d *decision) revive() {
 	first := d.FirstSeen
 	d.Endpoint = Endpoint{Key: d.Key, Watch: d.Watch, LastVisited: d.LastVisited}
+	if !d.visit.AbsentAt.IsZero() {
+		d.isThere()
+		return
+	}
 	d.LastSeen, d.FirstSeen = d.visit.At, first
 	d.baseline()
 }

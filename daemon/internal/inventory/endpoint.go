@@ -73,10 +73,12 @@ type Streak struct {
 	First, Last time.Time
 }
 
-// A Standing is where an endpoint stands after a visit.
+// A Standing is where an endpoint stands after a visit. One whose watch was
+// removed, and that was not found there again, stands as Unknown.
 type Standing struct {
-	Status Status
-	Next   Next
+	Status   Status
+	Next     Next
+	Verified time.Time // when its identity was last confirmed
 }
 
 // Next says when to ask an endpoint again. A zero At leaves it to routine.

@@ -18,8 +18,9 @@ import (
 	"sonde/daemon/internal/event"
 )
 
-// Kind is what is to be done. Of entries that are due, the lower kind goes
-// first.
+// Kind is what is to be done. Of entries that are due at the same time the
+// lower kind goes first; otherwise the one that is due first does, so that
+// under load all are late alike and none waits for ever.
 type Kind uint8
 
 // The kinds, most urgent first.

@@ -4,7 +4,14 @@
 //
 // One goroutine owns all state; visits and sweeps run in goroutines of their
 // own and speak to it over channels. Nothing that was seen is dropped on the
-// way: a visit whose result could not be stored is made again.
+// way: a visit whose result could not be stored is made again, and a sweep
+// counts as complete only when everything that it found was visited and
+// stored.
+//
+// # Cost
+//
+// Memory is held for each endpoint that is there (about 400 bytes), and for at
+// most owedMost that were found and wait for their first visit.
 package sensor
 
 import (
@@ -30,11 +37,19 @@ const (
 	// stored in one transaction, which costs a disk sync.
 	batchMost = 256
 	batchWait = 50 * time.Millisecond
-	// retryAfter is when a visit is made again whose result was not stored.
+	// retryAfter is when a visit is made again whose result was not stored, or
+	// a sweep that failed for the first time.
 	retryAfter = 30 * time.Second
 	// aliveEvery is how often the store is told that we live, so that the
 	// gap after a crash is known to about this long.
 	aliveEvery = 10 * time.Second
+	// beatEvery is how often the loop shows that it turns when nothing else
+	// makes it turn: well within any watchdog that is in use.
+	beatEvery = time.Second
+	// owedMost is how many endpoints may wait for the visit that a sweep owes
+	// them. Beyond, discovery waits: 65,536 is one host with every port open,
+	// and some 30 MiB.
+	owedMost = 1 << 16
 )
 
 // Inventory is what the sensor needs of the store.
@@ -88,7 +103,7 @@ type Config struct {
 	Visits         int           // conversations at once, over all watches
 	HeartbeatEvery time.Duration // 0: none
 	Now            func() time.Time
-	Beat           func() // called by the loop, for a watchdog; may be nil
+	Beat           func() // called by the loop at least every second, for a watchdog; may be nil
 	Log            *slog.Logger
 }
 
@@ -96,33 +111,32 @@ type Config struct {
 type Sensor struct {
 	cfg     Config
 	seed    maphash.Seed
-	queue   *schedule.Queue
 	watches map[string]*Watch
 	known   map[event.Key]known
-	passes  map[string]*pass      // running sweeps by name
-	owed    map[event.Key][]*pass // sweeps that wait for a visit
-	visits  int                   // under way
-	results chan inventory.Visit  // from visits; never closed
-	seen    chan sighting         // from sweeps; never closed
-	swept   chan sweepEnd         // from sweeps; never closed
-	batch   []inventory.Visit     // waits to be stored
-	running sync.WaitGroup        // visits and sweeps
-}
 
-// known is what the loop needs of an endpoint that is there, kept in memory.
-type known struct {
-	watch      string
-	remembered session.Remembered
-	fresh      time.Time // when its identity was last seen
+	visits   *schedule.Queue     // of endpoints
+	underWay int                 // visits that were begun and not taken
+	owed     map[event.Key]*debt // visits that sweeps wait for, not begun
+	sweeps   *schedule.Queue     // apart, so that no visit can hold one up
+	failed   map[schedule.ID]int // sweeps that failed in a row
+	last     map[schedule.ID]time.Time
+
+	results chan *flight  // from visits; never closed
+	seen    chan sighting // from sweeps; never closed
+	swept   chan sweepEnd // from sweeps; never closed
+	batch   []*flight     // waits to be stored
+	running sync.WaitGroup
 }
 
 // New returns a sensor over the configuration.
 func New(cfg Config) *Sensor {
 	s := &Sensor{
-		cfg: cfg, seed: maphash.MakeSeed(), queue: schedule.NewQueue(),
+		cfg: cfg, seed: maphash.MakeSeed(),
 		watches: map[string]*Watch{}, known: map[event.Key]known{},
-		passes: map[string]*pass{}, owed: map[event.Key][]*pass{},
-		results: make(chan inventory.Visit, cfg.Visits),
+		visits: schedule.NewQueue(), owed: map[event.Key]*debt{},
+		sweeps: schedule.NewQueue(), failed: map[schedule.ID]int{},
+		last:    map[schedule.ID]time.Time{},
+		results: make(chan *flight, cfg.Visits), // room for all: no visit waits for the loop
 		seen:    make(chan sighting), swept: make(chan sweepEnd),
 	}
 	for i := range cfg.Watches {
@@ -134,8 +148,8 @@ func New(cfg Config) *Sensor {
 // Name implements task.Task.
 func (s *Sensor) Name() string { return "sensor" }
 
-// Run works until ctx ends. What was not stored by then is given up: the
-// difference to the inventory is found again at the next start.
+// Run works until ctx ends. What was not seen to its end by then is given up:
+// the difference to the inventory is found again at the next start.
 func (s *Sensor) Run(ctx context.Context, ready func()) error {
 	if err := s.load(ctx); err != nil {
 		return err
@@ -144,47 +158,57 @@ func (s *Sensor) Run(ctx context.Context, ready func()) error {
 	defer s.running.Wait()
 	defer cancel()
 	ready()
+	// What was seen is stored even when ctx ends in the middle of it.
+	s.loop(work, context.WithoutCancel(ctx))
+	s.running.Wait()
+	s.collect()
+	s.store(context.WithoutCancel(ctx))
+	return nil
+}
 
-	alive := time.NewTicker(aliveEvery)
+// loop takes one thing after the other until ctx ends. It writes to the
+// inventory with the context durable.
+func (s *Sensor) loop(ctx, durable context.Context) {
+	alive, beat := time.NewTicker(aliveEvery), time.NewTicker(beatEvery)
 	defer alive.Stop()
-	beat := newTicker(s.cfg.HeartbeatEvery)
-	defer beat.stop()
+	defer beat.Stop()
+	heart := newTicker(s.cfg.HeartbeatEvery)
+	defer heart.stop()
 	due := time.NewTimer(0)
 	defer due.Stop()
 	var flush <-chan time.Time // set while a batch waits
-	for {
+	for ctx.Err() == nil {
+		seen := s.seen
+		if len(s.owed) >= owedMost {
+			seen = nil // discovery waits until some of these were visited
+		}
 		select {
 		case <-ctx.Done():
-			s.running.Wait()
-			s.collect()
-			last, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-			s.store(last)
-			stop()
-			return nil
-		case v := <-s.results:
-			s.take(v)
-			if len(s.batch) >= batchMost {
-				s.store(ctx)
-				flush = nil
-			} else if flush == nil {
+			return
+		case f := <-s.results:
+			s.take(f)
+			if flush == nil {
 				flush = time.After(batchWait)
 			}
 		case <-flush:
-			s.store(ctx)
+			s.store(durable)
 			flush = nil
-		case r := <-s.seen:
+		case r := <-seen:
 			s.sight(r)
 		case e := <-s.swept:
-			s.endSweep(ctx, e)
+			s.endSweep(durable, e)
 		case <-alive.C:
-			if err := s.cfg.Inventory.Alive(ctx); err != nil && ctx.Err() == nil {
-				s.cfg.Log.Error("sign of life not stored", "err", err)
-			}
-		case <-beat.c:
-			s.heartbeat(ctx)
+			s.alive(durable)
+		case <-heart.c:
+			s.heartbeat(durable)
+		case <-beat.C:
 		case <-due.C:
 		}
-		s.dispatch(work)
+		if len(s.batch) >= batchMost {
+			s.store(durable)
+			flush = nil
+		}
+		s.dispatch(ctx)
 		s.arm(due)
 		if s.cfg.Beat != nil {
 			s.cfg.Beat()
@@ -192,211 +216,37 @@ func (s *Sensor) Run(ctx context.Context, ready func()) error {
 	}
 }
 
-// load fills schedule and memory from the inventory.
-func (s *Sensor) load(ctx context.Context) error {
-	for e, err := range s.cfg.Inventory.Endpoints(ctx, inventory.Filter{Brief: true}) {
-		if err != nil {
-			return err
-		}
-		w := s.watches[e.Watch]
-		if w == nil || e.Status == inventory.Gone ||
-			!w.Contains(e.Key.Addr, e.Key.Transport, e.Key.Port) {
-			continue
-		}
-		k := known{watch: e.Watch, fresh: e.LastVerified, remembered: session.Recall(&e.Current)}
-		s.known[e.Key] = k
-		s.plan(e.Key, k, e.Next, e.LastVisited)
-	}
-	passes, err := s.cfg.Inventory.Passes(ctx)
-	if err != nil {
-		return err
-	}
-	now := s.cfg.Now()
-	for _, w := range s.watches {
-		for i := range w.Sweeps {
-			sw := &w.Sweeps[i]
-			s.queue.Put(schedule.Entry{ID: sweepID(w, sw), Watch: w.Name,
-				Kind: schedule.Sweep, Due: sw.due(passes, now)})
-		}
-	}
-	return nil
-}
-
-// plan schedules the next visit of an endpoint that is there.
-func (s *Sensor) plan(key event.Key, k known, next inventory.Next, last time.Time) {
-	e := schedule.Entry{ID: schedule.ID{Key: key}, Watch: k.watch, Kind: schedule.Confirm, Due: next.At}
-	if next.At.IsZero() {
-		e.Kind = schedule.Verify
-		e.Due = schedule.Routine(s.seed, key, last, s.watches[k.watch].VerifyEvery)
-	}
-	s.queue.Put(e)
-}
-
-// learn keeps what a stored visit says of its endpoint, and schedules the next
-// one. What is gone, or was never there, is left to discovery.
-func (s *Sensor) learn(v *inventory.Visit, after inventory.Standing) {
-	if after.Status == inventory.Gone || after.Status == inventory.Unknown {
-		delete(s.known, v.Key)
-		if !after.Next.At.IsZero() {
-			s.queue.Put(schedule.Entry{ID: schedule.ID{Key: v.Key}, Watch: v.Watch,
-				Kind: schedule.Confirm, Due: after.Next.At})
-		}
-		return
-	}
-	k := s.known[v.Key]
-	k.watch = v.Watch
-	if o := &v.Observation; o.Strength == probes.Hard || o.Strength == probes.Soft {
-		k.remembered, k.fresh = session.Recall(o), v.At
-	}
-	s.known[v.Key] = k
-	s.plan(v.Key, k, after.Next, v.At)
-}
-
-// dispatch starts what is due, as far as there is room.
+// dispatch starts what is due: every sweep, and visits as far as there is
+// room.
 func (s *Sensor) dispatch(ctx context.Context) {
-	for s.visits < s.cfg.Visits && ctx.Err() == nil {
-		e, ok := s.queue.Next(s.cfg.Now())
+	for ctx.Err() == nil {
+		e, ok := s.sweeps.Next(s.cfg.Now())
 		if !ok {
-			return
+			break
 		}
-		w := s.watches[e.Watch]
-		if e.Kind == schedule.Sweep {
-			s.startSweep(ctx, w, e)
-			continue
+		s.startSweep(ctx, e)
+	}
+	for s.underWay < s.cfg.Visits && ctx.Err() == nil {
+		e, ok := s.visits.Next(s.cfg.Now())
+		if !ok {
+			break
 		}
-		s.startVisit(ctx, w, e)
+		s.startVisit(ctx, e)
 	}
 }
 
-// arm sets the timer to the next due entry.
+// arm sets the timer to what is due next. Without room for a visit only
+// sweeps count: the end of a visit comes first, and looks again.
 func (s *Sensor) arm(t *time.Timer) {
-	due, ok := s.queue.NextDue()
-	if !ok || s.visits >= s.cfg.Visits {
-		t.Reset(time.Hour) // a result, a sighting or a sweep's end comes first
+	next, ok := s.sweeps.NextDue()
+	if s.underWay < s.cfg.Visits {
+		if due, some := s.visits.NextDue(); some && (!ok || due.Before(next)) {
+			next, ok = due, true
+		}
+	}
+	if !ok {
+		t.Stop()
 		return
 	}
-	t.Reset(max(0, due.Sub(s.cfg.Now())))
-}
-
-// startVisit asks one endpoint. A result that ctx cut short is not a result.
-func (s *Sensor) startVisit(ctx context.Context, w *Watch, e schedule.Entry) {
-	k := e.ID.Key
-	ep := probes.Endpoint{Addr: k.Addr, Port: k.Port, Transport: k.Transport}
-	if w.Names != nil {
-		ep.Names = w.Names(k.Addr)
-	}
-	remembered := s.known[k].remembered
-	found := e.Kind == schedule.Sighted
-	method := methodOf(w, k.Transport)
-	s.visits++
-	s.running.Go(func() {
-		obs := w.Visitor.Visit(ctx, ep, remembered)
-		if ctx.Err() != nil {
-			return
-		}
-		s.results <- inventory.Visit{Key: k, Watch: w.Name, Method: method,
-			Observation: obs, At: obs.At, Found: found}
-	})
-}
-
-func methodOf(w *Watch, t probes.Transport) string {
-	for i := range w.Sweeps {
-		if w.Sweeps[i].Transport == t {
-			return w.Sweeps[i].Pass.Method
-		}
-	}
-	return ""
-}
-
-// take notes that a visit has ended.
-func (s *Sensor) take(v inventory.Visit) {
-	s.visits--
-	s.batch = append(s.batch, v)
-}
-
-// collect takes the results that were ready when the loop ended.
-func (s *Sensor) collect() {
-	for {
-		select {
-		case v := <-s.results:
-			s.take(v)
-		default:
-			return
-		}
-	}
-}
-
-// store applies the batch, and schedules what follows from it.
-func (s *Sensor) store(ctx context.Context) {
-	batch := s.batch
-	s.batch = nil
-	if len(batch) == 0 {
-		return
-	}
-	after, err := s.cfg.Inventory.Apply(ctx, batch)
-	if err != nil {
-		s.cfg.Log.Error("visits not stored, they are made again", "visits", len(batch), "err", err)
-	}
-	for i := range batch {
-		key := batch[i].Key
-		id := schedule.ID{Key: key}
-		s.queue.Done(id)
-		if err != nil {
-			s.queue.Put(schedule.Entry{ID: id, Watch: batch[i].Watch, Kind: kindAgain(batch[i]),
-				Due: s.cfg.Now().Add(retryAfter)})
-			continue
-		}
-		s.learn(&batch[i], after[i])
-		s.settleDebts(ctx, key)
-	}
-}
-
-func kindAgain(v inventory.Visit) schedule.Kind {
-	if v.Found {
-		return schedule.Sighted
-	}
-	return schedule.Verify
-}
-
-// heartbeat tells how the promises stand.
-func (s *Sensor) heartbeat(ctx context.Context) {
-	now := s.cfg.Now()
-	counts := map[string]int{}
-	for name := range s.watches {
-		counts[name+".known"], counts[name+".fresh"] = 0, 0
-	}
-	for _, k := range s.known {
-		counts[k.watch+".known"]++
-		if now.Sub(k.fresh) <= s.watches[k.watch].VerifyEvery {
-			counts[k.watch+".fresh"]++
-		}
-	}
-	for name, n := range s.queue.Overdue(now) {
-		counts[name+".overdue"] = n
-	}
-	e := event.Event{Action: event.SensorHeartbeat, Counts: counts,
-		Message: "the sensor is alive"}
-	if err := s.cfg.Inventory.Record(ctx, e); err != nil && ctx.Err() == nil {
-		s.cfg.Log.Error("heartbeat not stored", "err", err)
-	}
-}
-
-// ticker is a time.Ticker that may be none.
-type ticker struct {
-	c <-chan time.Time
-	t *time.Ticker
-}
-
-func newTicker(every time.Duration) ticker {
-	if every <= 0 {
-		return ticker{}
-	}
-	t := time.NewTicker(every)
-	return ticker{t.C, t}
-}
-
-func (t ticker) stop() {
-	if t.t != nil {
-		t.t.Stop()
-	}
+	t.Reset(max(0, next.Sub(s.cfg.Now())))
 }

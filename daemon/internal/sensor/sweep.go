@@ -43,22 +43,17 @@ func sweepID(w *Watch, sw *Sweep) schedule.ID {
 	return schedule.ID{Sweep: w.Name + "/" + string(sw.Transport)}
 }
 
-// due tells when the sweep is made next: Every after the last complete pass of
-// the same scope began, or now.
-func (sw *Sweep) due(passes []inventory.Pass, now time.Time) time.Time {
-	due := now
+// lastOf tells when the last complete pass of the sweep's own scope began.
+func (sw *Sweep) lastOf(passes []inventory.Pass) (began time.Time, ok bool) {
 	for i := range passes {
 		p, want := &passes[i], &sw.Pass
 		if p.Watch == want.Watch && p.Zone == want.Zone && p.Method == want.Method &&
 			p.Ports == want.Ports && samePrefixes(p.Targets, want.Targets) &&
 			samePrefixes(p.Exclude, want.Exclude) {
-			due = p.Started.Add(sw.Every)
+			began, ok = p.Started, true
 		}
 	}
-	if due.After(now.Add(sw.Every)) {
-		return now // the clock went back
-	}
-	return due
+	return began, ok
 }
 
 // samePrefixes compares them as sets.
@@ -72,13 +67,10 @@ func samePrefixes(a, b []netip.Prefix) bool {
 }
 
 // startSweep begins a sweep.
-func (s *Sensor) startSweep(ctx context.Context, w *Watch, e schedule.Entry) {
-	var sw *Sweep
-	for i := range w.Sweeps {
-		if sweepID(w, &w.Sweeps[i]) == e.ID {
-			sw = &w.Sweeps[i]
-		}
-	}
+func (s *Sensor) startSweep(ctx context.Context, e schedule.Entry) {
+	w := s.watches[e.Watch]
+	at := slices.IndexFunc(w.Sweeps, func(sw Sweep) bool { return sweepID(w, &sw) == e.ID })
+	sw := &w.Sweeps[at]
 	p := &pass{watch: w, sweep: sw, id: e.ID, started: s.cfg.Now()}
 	begun := sw.Pass
 	begun.Started = p.started
@@ -96,6 +88,9 @@ func (s *Sensor) startSweep(ctx context.Context, w *Watch, e schedule.Entry) {
 			case <-ctx.Done():
 			}
 		})
+		if ctx.Err() != nil {
+			return // cut short
+		}
 		select {
 		case s.swept <- sweepEnd{p, stats, err}:
 		case <-ctx.Done():
@@ -113,24 +108,18 @@ func (s *Sensor) sight(r sighting) {
 		return
 	}
 	e := schedule.Entry{ID: schedule.ID{Key: k}, Watch: r.pass.watch.Name,
-		Kind: schedule.Sighted, Due: s.cfg.Now()}
-	if !answered {
-		e.Kind = schedule.Verify
-		s.queue.Put(e)
-		return
+		Kind: schedule.Verify, Due: s.cfg.Now()}
+	if answered {
+		e.Kind = schedule.Sighted
+		d := s.owed[k]
+		if d == nil {
+			d = &debt{}
+			s.owed[k] = d
+		}
+		d.passes, d.reply = append(d.passes, r.pass), r.reply
+		r.pass.owed++
 	}
-	s.queue.Put(e)
-	s.owed[k] = append(s.owed[k], r.pass)
-	r.pass.owed++
-}
-
-// settleDebts tells the passes that waited for the visit of an endpoint.
-func (s *Sensor) settleDebts(ctx context.Context, k event.Key) {
-	for _, p := range s.owed[k] {
-		p.owed--
-		s.complete(ctx, p)
-	}
-	delete(s.owed, k)
+	s.visits.Put(e)
 }
 
 // endSweep takes the end of a sweep.
@@ -153,16 +142,31 @@ func (s *Sensor) complete(ctx context.Context, p *pass) {
 	}
 	done := p.sweep.Pass
 	done.Started, done.Done, done.Degraded = p.started, s.cfg.Now(), p.stats.Degraded
-	s.cfg.Log.Info("sweep complete", "watch", p.watch.Name, "transport", p.sweep.Transport,
-		"took", done.Done.Sub(done.Started).Round(time.Millisecond), "degraded", done.Degraded)
+	log := s.cfg.Log.With("watch", p.watch.Name, "transport", p.sweep.Transport)
 	due := p.started.Add(p.sweep.Every)
-	if done.Degraded {
-		due = done.Done.Add(retryAfter) // it proves nothing absent
+	switch err := s.cfg.Inventory.PassDone(ctx, done); {
+	case err != nil:
+		log.Error("sweep not stored, it is made again", "err", err)
+		due = s.sweepAgain(p)
+	case done.Degraded:
+		due = s.sweepAgain(p)
+		log.Warn("sweep incomplete, it proves nothing absent and is made again",
+			"not_tried", p.stats.NotTried, "in", due.Sub(done.Done))
+	default:
+		delete(s.failed, p.id)
+		s.last[p.id] = p.started
+		log.Info("sweep complete", "took", done.Done.Sub(done.Started).Round(time.Millisecond),
+			"targets", p.stats.Targets, "open", p.stats.Accepted+p.stats.Answered)
 	}
-	if err := s.cfg.Inventory.PassDone(ctx, done); err != nil && ctx.Err() == nil {
-		s.cfg.Log.Error("sweep not stored, it is made again", "err", err)
-		due = s.cfg.Now().Add(retryAfter)
-	}
-	s.queue.Done(p.id)
-	s.queue.Put(schedule.Entry{ID: p.id, Watch: p.watch.Name, Kind: schedule.Sweep, Due: due})
+	s.sweeps.Done(p.id)
+	s.sweeps.Put(schedule.Entry{ID: p.id, Watch: p.watch.Name, Kind: schedule.Sweep, Due: due})
+}
+
+// sweepAgain tells when a sweep that proved nothing is made again: the longer
+// it goes on, the later, but never later than it would be due anyway.
+func (s *Sensor) sweepAgain(p *pass) time.Time {
+	const steps = 16 // 30 s doubled so often is more than any Every
+	wait := retryAfter << min(s.failed[p.id], steps)
+	s.failed[p.id]++
+	return s.cfg.Now().Add(min(wait, p.sweep.Every))
 }

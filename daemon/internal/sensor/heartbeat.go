@@ -1,0 +1,102 @@
+package sensor
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"sonde/daemon/internal/event"
+)
+
+// alive notes a sign of life, for the gap that the next start tells.
+func (s *Sensor) alive(ctx context.Context) {
+	if err := s.cfg.Inventory.Alive(ctx); err != nil {
+		s.cfg.Log.Error("sign of life not stored", "err", err)
+	}
+}
+
+// maxBeaten is how many watches a heartbeat counts one by one: with four
+// numbers each they stay below the 200 values that an event may have.
+const maxBeaten = 40
+
+// A tally is how the promises of one watch stand.
+type tally struct {
+	watch                 string
+	known, fresh, overdue int
+	sweepAge              time.Duration // since the oldest last sweep began; below 0: never
+}
+
+// heartbeat tells how the promises stand: "overdue" counts services that were
+// not asked within verify_every, "fresh" those whose identity was confirmed
+// within it, and "sweep_age_s" the seconds since the last complete sweep
+// began. A watch that was never completely swept has no sweep_age_s.
+func (s *Sensor) heartbeat(ctx context.Context) {
+	var all tally
+	list := s.tallies()
+	for _, t := range list {
+		all.known, all.fresh, all.overdue = all.known+t.known, all.fresh+t.fresh, all.overdue+t.overdue
+	}
+	counts := map[string]int{"known": all.known, "fresh": all.fresh, "overdue": all.overdue}
+	for i, t := range list {
+		if i == maxBeaten {
+			counts["watches_left_out"] = len(list) - maxBeaten
+			break
+		}
+		counts[t.watch+".known"] = t.known
+		counts[t.watch+".fresh"] = t.fresh
+		counts[t.watch+".overdue"] = t.overdue
+		if t.sweepAge >= 0 {
+			counts[t.watch+".sweep_age_s"] = int(t.sweepAge.Seconds())
+		}
+	}
+	e := event.Event{Action: event.SensorHeartbeat, Counts: counts,
+		Message: fmt.Sprintf("the sensor is alive: %d services known, %d fresh, %d overdue",
+			all.known, all.fresh, all.overdue)}
+	if err := s.cfg.Inventory.Record(ctx, e); err != nil {
+		s.cfg.Log.Error("heartbeat not stored", "err", err)
+	}
+}
+
+// tallies gives one tally per watch, the most overdue first.
+func (s *Sensor) tallies() []tally {
+	now := s.cfg.Now()
+	byName := map[string]*tally{}
+	for name, w := range s.watches {
+		byName[name] = &tally{watch: name, sweepAge: s.sweepAge(w, now)}
+	}
+	for _, k := range s.known {
+		t, every := byName[k.watch], s.watches[k.watch].VerifyEvery
+		t.known++
+		if now.Sub(k.verified) <= every {
+			t.fresh++
+		}
+		if now.Sub(k.visited) > every {
+			t.overdue++
+		}
+	}
+	list := make([]tally, 0, len(byName))
+	for _, t := range byName {
+		list = append(list, *t)
+	}
+	slices.SortFunc(list, func(a, b tally) int {
+		return cmp.Or(b.overdue-a.overdue, strings.Compare(a.watch, b.watch))
+	})
+	return list
+}
+
+// sweepAge is how long ago that sweep of the watch began which is the oldest
+// of the last complete ones, or -1 when one was never complete.
+func (s *Sensor) sweepAge(w *Watch, now time.Time) time.Duration {
+	age := time.Duration(-1)
+	for i := range w.Sweeps {
+		began, ok := s.last[sweepID(w, &w.Sweeps[i])]
+		if !ok {
+			return -1
+		}
+		age = max(age, now.Sub(began))
+	}
+	return age
+}

@@ -1,0 +1,107 @@
+package sensor
+
+import (
+	"context"
+	"time"
+
+	"sonde/daemon/internal/event"
+	"sonde/daemon/internal/inventory"
+	"sonde/daemon/internal/schedule"
+	"sonde/probes"
+	"sonde/probes/session"
+)
+
+// known is what the loop needs of an endpoint that is there, kept in memory.
+type known struct {
+	watch      string
+	remembered session.Remembered
+	visited    time.Time // when it was asked last
+	verified   time.Time // when its identity was last confirmed
+}
+
+// load fills schedule and memory from the inventory.
+func (s *Sensor) load(ctx context.Context) error {
+	now := s.cfg.Now()
+	for e, err := range s.cfg.Inventory.Endpoints(ctx, inventory.Filter{Brief: true}) {
+		if err != nil {
+			return err
+		}
+		w := s.watches[e.Watch]
+		if w == nil || !w.Contains(e.Key.Addr, e.Key.Transport, e.Key.Port) {
+			continue
+		}
+		s.place(e.Key, known{watch: e.Watch, remembered: session.Recall(&e.Current),
+			visited: earlier(e.LastVisited, now), verified: e.LastVerified},
+			inventory.Standing{Status: e.Status, Next: e.Next})
+	}
+	passes, err := s.cfg.Inventory.Passes(ctx)
+	if err != nil {
+		return err
+	}
+	for _, w := range s.watches {
+		for i := range w.Sweeps {
+			sw := &w.Sweeps[i]
+			id := sweepID(w, sw)
+			began, ok := sw.lastOf(passes)
+			due := now
+			if ok {
+				s.last[id] = began
+				due = earlier(began, now).Add(sw.Every)
+			}
+			s.sweeps.Put(schedule.Entry{ID: id, Watch: w.Name, Kind: schedule.Sweep, Due: due})
+		}
+	}
+	return nil
+}
+
+// earlier is the earlier of two times. What is stored as later than now comes
+// from a clock that was set back since, and would put off its next turn.
+func earlier(t, now time.Time) time.Time {
+	if t.After(now) {
+		return now
+	}
+	return t
+}
+
+// learn keeps what a stored visit says of its endpoint, and schedules the next
+// one.
+func (s *Sensor) learn(v *inventory.Visit, after inventory.Standing) {
+	k := s.known[v.Key]
+	k.watch, k.visited = v.Watch, s.cfg.Now()
+	o := &v.Observation
+	switch o.Strength {
+	case probes.Hard:
+		k.remembered = session.Recall(o)
+	case probes.Soft:
+		// A better probe that was not answered this once must be asked again.
+		if k.remembered.Probe == "" || k.remembered.Soft != "" {
+			k.remembered = session.Recall(o)
+		}
+	}
+	if !after.Verified.IsZero() {
+		k.verified = after.Verified
+	}
+	s.place(v.Key, k, after)
+}
+
+// place keeps an endpoint that is there, or may be, and schedules its next
+// visit: for a confirmation, and in any case within the promise. What is gone,
+// or was never there, is left to discovery.
+func (s *Sensor) place(key event.Key, k known, after inventory.Standing) {
+	next := after.Next.At
+	if after.Status == inventory.Gone || after.Status == inventory.Unknown {
+		delete(s.known, key)
+		if !next.IsZero() {
+			s.visits.Put(schedule.Entry{ID: schedule.ID{Key: key}, Watch: k.watch,
+				Kind: schedule.Confirm, Due: next})
+		}
+		return
+	}
+	s.known[key] = k
+	e := schedule.Entry{ID: schedule.ID{Key: key}, Watch: k.watch, Kind: schedule.Verify,
+		Due: schedule.Routine(s.seed, key, k.visited, s.watches[k.watch].VerifyEvery)}
+	if !next.IsZero() && next.Before(e.Due) {
+		e.Kind, e.Due = schedule.Confirm, next
+	}
+	s.visits.Put(e)
+}

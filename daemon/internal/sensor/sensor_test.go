@@ -1,0 +1,555 @@
+package sensor
+
+import (
+	"context"
+	"iter"
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sonde/capture"
+	"sonde/daemon/internal/event"
+	"sonde/daemon/internal/inventory"
+	"sonde/probes"
+)
+
+func TestPassIsDoneWhenAllFindsAreStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 22, 80, 100)
+		w.visitTime = 20 * time.Second // longer than what is left of the sweep
+		s := newStore(w)
+		runFor(t, configOf(w, s), time.Minute, nil)
+		want := []string{"sweep", "visit 22", "visit 80", "visit 100",
+			"stored 22", "stored 80", "stored 100", "pass done"}
+		if d := cmp.Diff(want, w.log); d != "" {
+			t.Errorf("order of work:\n%s", d)
+		}
+		if got := s.told(); !slices.Equal(got, []string{"service.baseline", "service.baseline", "service.baseline"}) {
+			t.Errorf("told %v, want the baseline", got)
+		}
+		if len(s.begun) != 1 || !s.begun[0].Started.Equal(s.passes[0].Started) {
+			t.Errorf("begun %v, done %v", s.begun, s.passes)
+		}
+	})
+}
+
+// TestSightingDuringVisit: a visit that began before the port opened does not
+// pay for what the sweep saw after it.
+func TestSightingDuringVisit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.visitTime = time.Minute
+		s := newStore(w)
+		s.endpoints[keyOf(50)] = inventory.Endpoint{Key: keyOf(50), Watch: "lan",
+			Status: inventory.Gone, Next: inventory.Next{At: time.Now()}}
+		runFor(t, configOf(w, s), 10*time.Minute-time.Second, map[time.Duration]func(){
+			time.Second: func() { w.set(50, "1.0") }, // before the sweep comes to it
+		})
+		want := []string{"sweep", "visit 50", "stored 50", "visit 50", "stored 50", "pass done"}
+		if len(w.log) < len(want) || !slices.Equal(sorted(w.log[:2]), sorted(want[:2])) ||
+			!slices.Equal(w.log[2:len(want)], want[2:]) {
+			t.Errorf("order of work %q, want it to begin with %q", w.log, want)
+		}
+		if n := w.most; n != 1 {
+			t.Errorf("%d visits at once, want 1", n)
+		}
+	})
+}
+
+func sorted(s []string) []string { return slices.Sorted(slices.Values(s)) }
+
+func TestFailedStoreRepeatsVisitsAndHoldsThePass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 22, 80)
+		s := newStore(w)
+		s.failApply = 2
+		runFor(t, configOf(w, s), 2*time.Minute, nil)
+		visits := w.visitsOf(22)
+		if len(visits) < 2 || visits[1].Sub(visits[0]) < retryAfter {
+			t.Fatalf("port 22 visited at %v, want a second time after %v", visits, retryAfter)
+		}
+		done, stored := slices.Index(w.log, "pass done"), slices.Index(w.log, "stored 22")
+		if stored < 0 || done < stored || done < slices.Index(w.log, "stored 80") {
+			t.Errorf("order of work %q, want the pass to end after all was stored", w.log)
+		}
+		if got := s.told(); !slices.Equal(got, []string{"service.baseline", "service.baseline"}) {
+			t.Errorf("told %v", got)
+		}
+	})
+}
+
+func TestFailedPassIsMadeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 22)
+		s := newStore(w)
+		s.failPass = 1
+		runFor(t, configOf(w, s), 2*time.Minute, nil)
+		if len(w.sweeps) != 2 || len(s.passes) != 1 {
+			t.Fatalf("sweeps at %v, %d done, want two and one", w.sweeps, len(s.passes))
+		}
+		if gap := w.sweeps[1].Sub(w.sweeps[0]); gap < retryAfter || gap > retryAfter+2*sweepTakes {
+			t.Errorf("made again after %v, want about %v", gap, retryAfter)
+		}
+	})
+}
+
+func TestRefusedServiceIsVisitedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 22)
+		s := newStore(w)
+		cfg := configOf(w, s)
+		cfg.Watches[0].VerifyEvery = 24 * time.Hour
+		runFor(t, cfg, sweepEvery+time.Minute, map[time.Duration]func(){
+			time.Minute: func() { w.set(22, "") },
+		})
+		visits := w.visitsOf(22)
+		if len(visits) < 2 {
+			t.Fatalf("visits at %v, want one after the sweep that was refused", visits)
+		}
+		if late := visits[1].Sub(w.sweeps[1]); late > sweepTakes {
+			t.Errorf("visited %v after the sweep began", late)
+		}
+	})
+}
+
+func TestGoneIsLeftToDiscovery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 22)
+		s := newStore(w)
+		var atGone int
+		runFor(t, configOf(w, s), 2*time.Hour, map[time.Duration]func(){
+			time.Minute:      func() { w.set(22, "") },
+			20 * time.Minute: func() { atGone = len(w.visitsOf(22)) },
+			time.Hour:        func() { w.set(22, "2.0") },
+		})
+		if got := s.told(); !slices.Equal(got, []string{"service.baseline", "service.gone", "service.returned"}) {
+			t.Fatalf("told %v", got)
+		}
+		for _, at := range w.visitsOf(22)[atGone:] {
+			if at.Before(w.sweeps[0].Add(time.Hour)) {
+				t.Errorf("visited at %v although it was gone", at)
+			}
+		}
+		if e := s.events[2]; !slices.Equal(e.Changed, []string{"version"}) || e.Previous == nil {
+			t.Errorf("returned with changed %v", e.Changed)
+		}
+	})
+}
+
+func TestConfirmationsComeWhenAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 80)
+		s := newStore(w)
+		runFor(t, configOf(w, s), 30*time.Minute, map[time.Duration]func(){
+			time.Minute: func() { w.set(22, "1.0") },
+		})
+		visits := w.visitsOf(22)
+		if len(visits) < 2 {
+			t.Fatalf("visits at %v", visits)
+		}
+		// The first visit ends visitTime after it began; spacing counts from there.
+		gap := visits[1].Sub(visits[0]) - w.visitTime
+		if gap < rules.NewSpacing || gap > rules.NewSpacing+time.Second {
+			t.Errorf("confirmed after %v, want %v", gap, rules.NewSpacing)
+		}
+		if got := s.told(); !slices.Equal(got, []string{"service.baseline", "service.new"}) {
+			t.Errorf("told %v", got)
+		}
+	})
+}
+
+// TestPromiseHoldsDuringConfirmation: a confirmation that is far away does not
+// keep a service from being asked within verify_every.
+func TestPromiseHoldsDuringConfirmation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 22)
+		s := newStore(w)
+		s.passes = []inventory.Pass{doneAt(time.Now())}
+		s.endpoints[keyOf(22)] = inventory.Endpoint{Key: keyOf(22), Watch: "lan",
+			Status: inventory.Present, LastVisited: time.Now(),
+			Next: inventory.Next{At: time.Now().Add(12 * time.Hour), Why: inventory.ConfirmGone}}
+		runFor(t, configOf(w, s), verifyEvery, nil)
+		if len(w.visitsOf(22)) == 0 {
+			t.Error("not visited within verify_every")
+		}
+	})
+}
+
+func doneAt(at time.Time) inventory.Pass {
+	p := scopePass()
+	p.Started, p.Done = at, at
+	return p
+}
+
+func TestContextEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 2, 3, 4, 5, 6, 7, 8)
+		w.visitTime = time.Hour
+		s := newStore(w)
+		runFor(t, configOf(w, s), sweepTakes/2, nil) // in the middle of the sweep and all visits
+		if s.applied != 0 || len(s.passes) != 0 {
+			t.Errorf("%d visits and %d passes stored of what was cut short", s.applied, len(s.passes))
+		}
+	})
+}
+
+// TestContextEndStoresWhatWasSeen: results that wait for the batch to fill are
+// not lost.
+func TestContextEndStoresWhatWasSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		w.visitTime = time.Second
+		s := newStore(w)
+		seen := sweepTakes/100 + w.visitTime + batchWait/2
+		runFor(t, configOf(w, s), seen, nil)
+		if s.applied != 1 {
+			t.Errorf("%d visits stored, want 1", s.applied)
+		}
+	})
+}
+
+func TestRestartSpreadsVisits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := newStore(w)
+		begun := time.Now()
+		for p := uint16(1); p <= 100; p++ {
+			w.open[p] = "1.0"
+			s.endpoints[keyOf(p)] = inventory.Endpoint{Key: keyOf(p), Watch: "lan",
+				Status: inventory.Present, LastVisited: begun.Add(-time.Minute)}
+		}
+		s.passes = []inventory.Pass{doneAt(begun.Add(-sweepEvery / 2))}
+		runFor(t, configOf(w, s), verifyEvery, nil)
+		perSecond := map[time.Duration]int{}
+		for p := range uint16(100) {
+			visits := w.visitsOf(p + 1)
+			if len(visits) == 0 {
+				t.Fatalf("port %d is not visited", p+1)
+			}
+			after := visits[0].Sub(begun) + time.Minute
+			if after < verifyEvery*80/100 || after > verifyEvery*95/100+time.Second {
+				t.Errorf("port %d visited %v after its last visit", p+1, after)
+			}
+			perSecond[after.Truncate(time.Second)]++
+		}
+		if len(perSecond) < 20 {
+			t.Errorf("100 visits in %d different seconds", len(perSecond))
+		}
+		if w.sweeps[0].Sub(begun) != sweepEvery/2 {
+			t.Errorf("first sweep after %v, want %v", w.sweeps[0].Sub(begun), sweepEvery/2)
+		}
+	})
+}
+
+func TestOutOfScopeIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := newStore(w)
+		for _, e := range []inventory.Endpoint{
+			{Key: keyOf(22), Watch: "lan", Status: inventory.Present},
+			{Key: keyOf(80), Watch: "removed", Status: inventory.Present},
+			{Key: keyOf(90), Watch: "lan", Status: inventory.Gone},
+		} {
+			s.endpoints[e.Key] = e
+		}
+		cfg := configOf(w, s)
+		cfg.HeartbeatEvery = time.Minute
+		cfg.Watches[0].Contains = func(_ netip.Addr, _ probes.Transport, port uint16) bool { return port != 22 }
+		runFor(t, cfg, time.Hour, nil)
+		if len(w.visits) != 0 {
+			t.Errorf("visited %v", w.visits)
+		}
+	})
+}
+
+func TestClockSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 22)
+		s := newStore(w)
+		future := time.Now().Add(48 * time.Hour)
+		s.endpoints[keyOf(22)] = inventory.Endpoint{Key: keyOf(22), Watch: "lan",
+			Status: inventory.Present, LastVisited: future,
+			Next: inventory.Next{At: future.Add(time.Minute), Why: inventory.ConfirmChanged}}
+		s.passes = []inventory.Pass{doneAt(future)}
+		runFor(t, configOf(w, s), sweepEvery+time.Second, nil)
+		if n := len(w.visitsOf(22)); n < 2 {
+			t.Errorf("%d visits, want one in each verify_every", n)
+		}
+		if len(w.sweeps) == 0 {
+			t.Error("no sweep within discover_every")
+		}
+	})
+}
+
+// TestClockSetBackWhileRunning: the wall clock jumps by a day under the loop.
+func TestClockSetBackWhileRunning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 22)
+		s := newStore(w)
+		cfg := configOf(w, s)
+		var back time.Duration
+		cfg.Now = func() time.Time { return time.Now().Add(-back) }
+		runFor(t, cfg, time.Hour, map[time.Duration]func(){
+			2 * time.Minute: func() { back = 100 * time.Millisecond },
+		})
+		if n := len(w.visitsOf(22)); n < 12 {
+			t.Errorf("%d visits in an hour", n)
+		}
+	})
+}
+
+func TestDegradedSweepIsMadeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 22)
+		w.degraded = true
+		s := newStore(w)
+		runFor(t, configOf(w, s), 2*time.Hour, map[time.Duration]func(){
+			time.Hour: func() { w.mu.Lock(); w.degraded = false; w.mu.Unlock() },
+		})
+		for i := 1; i < len(w.sweeps); i++ {
+			gap := w.sweeps[i].Sub(w.sweeps[i-1]) - sweepTakes
+			if i == 1 && gap > retryAfter+time.Second {
+				t.Errorf("first made again after %v, want %v", gap, retryAfter)
+			}
+			if gap > sweepEvery {
+				t.Errorf("sweep %d comes after %v", i, gap)
+			}
+		}
+		if n := len(w.sweeps); n > 20 {
+			t.Errorf("%d sweeps in 2 hours: they never became rarer", n)
+		}
+		if len(s.passes) == 0 || s.passes[0].Started.Before(w.sweeps[0].Add(time.Hour)) {
+			t.Errorf("passes %v, want the first after the sweeps were whole again", s.passes)
+		}
+		if len(s.degraded) == 0 {
+			t.Error("no degraded pass came to the inventory")
+		}
+	})
+}
+
+func TestHeartbeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 22, 80)
+		s := newStore(w)
+		cfg := configOf(w, s)
+		cfg.HeartbeatEvery = 20 * time.Minute
+		silent := func() {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.outcome[80] = probes.OutcomeBlocked
+		}
+		runFor(t, cfg, 41*time.Minute, map[time.Duration]func(){10 * time.Minute: silent})
+		var beats []event.Event
+		for _, e := range s.events {
+			if e.Action == event.SensorHeartbeat {
+				beats = append(beats, e)
+			}
+		}
+		if len(beats) != 2 {
+			t.Fatalf("%d heartbeats in 41 minutes, want 2", len(beats))
+		}
+		got := beats[1].Counts
+		want := map[string]int{"known": 2, "fresh": 1, "overdue": 0, "lan.known": 2, "lan.fresh": 1,
+			"lan.overdue": 0, "lan.sweep_age_s": 600}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("counts:\n%s", d)
+		}
+	})
+}
+
+func TestBeatAndAliveUnderLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for p := uint16(1); p <= 100; p++ {
+			w.open[p] = "1.0"
+		}
+		w.visitTime = 10 * time.Millisecond
+		s := newStore(w)
+		s.applyTakes = 100 * time.Millisecond
+		cfg := configOf(w, s)
+		cfg.Watches[0].VerifyEvery = 50 * time.Millisecond // more than can be done
+		last, worst := time.Now(), time.Duration(0)
+		cfg.Beat = func() { worst = max(worst, time.Since(last)); last = time.Now() }
+		runFor(t, cfg, 2*time.Minute, nil)
+		if worst > 2*time.Second {
+			t.Errorf("no beat for %v", worst)
+		}
+		if len(s.alive) < 11 {
+			t.Errorf("%d signs of life in 2 minutes, want 11", len(s.alive))
+		}
+		if w.most > cfg.Visits {
+			t.Errorf("%d visits at once, want at most %d", w.most, cfg.Visits)
+		}
+	})
+}
+
+func TestBeatWhenIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := newStore(w)
+		cfg := configOf(w, s)
+		cfg.Watches = nil
+		beats := 0
+		cfg.Beat = func() { beats++ }
+		runFor(t, cfg, time.Minute, nil)
+		if beats < 55 {
+			t.Errorf("%d beats in a minute", beats)
+		}
+	})
+}
+
+func TestLongSweepDoesNotStopVisits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		w.sweepTime = 24 * time.Hour
+		s := newStore(w)
+		cfg := configOf(w, s)
+		runFor(t, cfg, 2*time.Hour, nil)
+		if n := len(w.visitsOf(1)); n < 20 {
+			t.Errorf("%d visits during the sweep, want one per verify_every", n)
+		}
+	})
+}
+
+func TestFullVisitsDoNotStopSweeps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 2, 3)
+		w.visitTime = 24 * time.Hour
+		s := newStore(w)
+		cfg := configOf(w, s)
+		cfg.Visits = 2
+		other := cfg.Watches[0]
+		other.Name = "other"
+		other.Sweeps = slices.Clone(other.Sweeps)
+		other.Sweeps[0].Pass.Watch = "other"
+		other.Sweeps[0].Targets = targetsTo(0)
+		cfg.Watches = append(cfg.Watches, other)
+		other.Sweeps[0].Every = time.Minute
+		runFor(t, cfg, time.Hour, nil)
+		if n := len(s.begun); n < 55 {
+			t.Errorf("%d sweeps begun in an hour of hanging visits, want 60", n)
+		}
+	})
+}
+
+// TestDiscoveryWaitsForVisits: a sweep over more open ports than may wait does
+// not fill memory.
+func TestDiscoveryWaitsForVisits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		const ports = 65535
+		for p := 1; p <= ports; p++ {
+			w.open[uint16(p)] = "1.0"
+		}
+		w.visitTime = time.Hour
+		w.sweepTime = 0
+		s := newStore(w)
+		cfg := configOf(w, s)
+		two := addr.Next()
+		cfg.Watches[0].Sweeps[0].Targets = func() iter.Seq[capture.Target] {
+			return func(yield func(capture.Target) bool) {
+				for t := range targetsTo(ports)() {
+					if !yield(t) {
+						return
+					}
+				}
+				for t := range targetsTo(1000)() {
+					t.Addr = netip.AddrPortFrom(two, t.Addr.Port())
+					if !yield(t) {
+						return
+					}
+				}
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		sensor := New(cfg)
+		done := make(chan error, 1)
+		go func() { done <- sensor.Run(ctx, func() {}) }()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := w.yielded; n < owedMost || n > owedMost+cfg.Visits+1 {
+			t.Errorf("%d replies taken while nothing was visited, want %d", n, owedMost)
+		}
+		time.Sleep(24 * time.Hour) // some are visited: discovery goes on
+		synctest.Wait()
+		if n := w.yielded; n < owedMost+200 {
+			t.Errorf("%d replies taken after a day", n)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestHeldIsLookedAt: what may not be spoken to is told by discovery alone.
+func TestHeldIsLookedAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 91)
+		w.outcome[91], w.outcome[92] = probes.OutcomeHeld, probes.OutcomeHeld
+		s := newStore(w)
+		runFor(t, configOf(w, s), 2*time.Hour, map[time.Duration]func(){
+			time.Minute: func() { w.set(92, "1.0") },
+			time.Hour:   func() { w.set(91, "") },
+		})
+		if got := s.told(); !slices.Equal(got, []string{"service.baseline", "service.new", "service.gone"}) {
+			t.Errorf("told %v", got)
+		}
+		if w.looks == 0 {
+			t.Error("it was not looked at")
+		}
+	})
+}
+
+// TestUnsureFindIsKept: a port that a sweep found open is there, even if the
+// visit could not tell; the next sweep must not call it new.
+func TestUnsureFindIsKept(t *testing.T) {
+	for _, o := range []probes.Outcome{probes.OutcomeUnreachable, probes.OutcomeBlocked,
+		probes.OutcomeInconclusive, probes.OutcomeUndecided} {
+		t.Run(string(o), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 22)
+				w.outcome[22] = o
+				s := newStore(w)
+				runFor(t, configOf(w, s), 30*time.Minute, map[time.Duration]func(){
+					5 * time.Minute: func() { w.mu.Lock(); delete(w.outcome, 22); w.mu.Unlock() },
+				})
+				for _, a := range s.told() {
+					if a == "service.new" {
+						t.Errorf("told %v", s.told())
+					}
+				}
+				if s.endpoints[keyOf(22)].Current.Version != "1.0" {
+					t.Errorf("known as %+v", s.endpoints[keyOf(22)].Current.Identity)
+				}
+			})
+		})
+	}
+}
+
+// TestManyWatchesFitAHeartbeat: an event may have 200 values.
+func TestManyWatchesFitAHeartbeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := newStore(w)
+		cfg := configOf(w, s)
+		cfg.HeartbeatEvery = time.Minute
+		for i := range 100 {
+			other := cfg.Watches[0]
+			other.Name, other.Sweeps = string(rune('a'+i%26))+string(rune('a'+i/26)), nil
+			cfg.Watches = append(cfg.Watches, other)
+		}
+		runFor(t, cfg, 61*time.Second, nil)
+		counts := s.events[len(s.events)-1].Counts
+		if n := len(counts); n > 170 || n < 100 {
+			t.Errorf("%d counts", n)
+		}
+		if counts["watches_left_out"] != 61 {
+			t.Errorf("left out %d, want 61", counts["watches_left_out"])
+		}
+	})
+}
