@@ -77,6 +77,7 @@ func (l *List) first(sc *Scratch, s *search, answer []byte) (line int, ok bool) 
 func (s *search) settleUndecided(best int) {
 	s.undecided = slices.DeleteFunc(s.undecided, func(line int) bool { return line >= best })
 	slices.Sort(s.undecided)
+	s.undecided = slices.Compact(s.undecided) // a line can have several keys
 }
 
 // verify asks the engine about the candidates below limit, in order, and gives

@@ -56,7 +56,7 @@ func (m *Machine) run(p *Program, b []byte, start, limit int) Result {
 			pc, pos = pc+1, pos+1
 		case opString:
 			end := pos + int(in.y)
-			ok = end <= len(b) && string(b[pos:end]) == p.lits[in.x:in.x+in.y]
+			ok = end <= len(b) && string(b[pos:end]) == string(p.lits[in.x:in.x+in.y])
 			pc, pos = pc+1, end
 		case opFold:
 			end := pos + int(in.y)
@@ -84,6 +84,11 @@ func (m *Machine) run(p *Program, b []byte, start, limit int) Result {
 			m.setSlot(2*in.x, m.marks[in.y])
 			m.setSlot(2*in.x+1, int32(pos))
 			pc++
+		case opPeek:
+			end := pos + int(in.y)
+			stands := end <= len(b) && string(b[pos:end]) == string(p.lits[in.x:in.x+in.y])
+			ok = stands != (in.mode == modeNegate)
+			pc++
 		case opAtomic, opLook:
 			m.enter(pc, pos)
 			pc++
@@ -110,7 +115,7 @@ func (m *Machine) backtrack(p *Program, b []byte) (pc int32, pos int, ok bool) {
 		f := &m.stack[top]
 		switch f.kind {
 		case frameGreedy:
-			if pos, ok := m.less(&p.insts[f.pc], b, f); ok {
+			if pos, ok := m.less(p, &p.insts[f.pc], b, f); ok {
 				return f.pc + 1, pos, true
 			}
 		case frameLazy:

@@ -25,7 +25,7 @@ func (c *Compiler) Compile(re *syntax.Regexp) (*Program, error) {
 	}
 	p := &Program{
 		insts:    e.insts[:len(e.insts):len(e.insts)],
-		lits:     string(e.lits),
+		lits:     e.lits,
 		groups:   re.Groups,
 		outer:    e.outer,
 		choices:  e.choices,
@@ -214,6 +214,11 @@ func (e *emitter) atomic(body func()) {
 }
 
 func (e *emitter) look(n *syntax.Node) {
+	if body := n.Subs[0]; !n.Behind && isString(body) {
+		e.emit(inst{op: opPeek, mode: negated(n.Negate), x: int32(len(e.lits)), y: int32(len(stringOf(body)))})
+		e.lits = append(e.lits, stringOf(body)...)
+		return
+	}
 	look := e.emit(inst{op: opLook, mode: negated(n.Negate)})
 	defer func(loop uint16) { e.loop = loop }(e.loop)
 	e.loop = 0
@@ -227,6 +232,21 @@ func (e *emitter) look(n *syntax.Node) {
 	}
 	e.emit(inst{op: opAccept})
 	e.insts[look].x = e.here()
+}
+
+// isString reports whether n is one string, matched as it stands.
+func isString(n *syntax.Node) bool {
+	if n.Op == syntax.OpConcat && len(n.Subs) == 1 {
+		n = n.Subs[0]
+	}
+	return n.Op == syntax.OpLiteral && !n.Fold
+}
+
+func stringOf(n *syntax.Node) []byte {
+	if n.Op == syntax.OpConcat {
+		n = n.Subs[0]
+	}
+	return n.Lit
 }
 
 // behind emits one branch of a look-behind: back by its length, then the

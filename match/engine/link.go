@@ -1,6 +1,10 @@
 package engine
 
-import "sonde/match/syntax"
+import (
+	"bytes"
+
+	"sonde/match/syntax"
+)
 
 // link fills in what may follow each choice, so that a way that must fail on
 // its first byte is not taken. It never changes which match is found.
@@ -21,11 +25,53 @@ func (c *Compiler) link(p *Program) {
 				in.mode = modePossessive
 			}
 			if in.op == opStar {
-				in.x, in.y = shape(in.set), only(in.next)
+				in.x = shape(in.set)
+			}
+			if in.mode != modePossessive {
+				in.lit, in.n = p.follow(int32(i + 1))
 			}
 		}
 	}
 	p.first = f.from(c, 0)
+	if lit, n := p.follow(0); !p.anchored {
+		p.prefix = p.lits[lit : lit+n]
+	}
+}
+
+// maxFollow is how long a string that follows is looked for at once.
+const maxFollow = 32
+
+// follow gives the string that a way from pc on must start with, as its place
+// in lits.
+func (p *Program) follow(pc int32) (lit, n int32) {
+	var text []byte
+	for len(text) < maxFollow {
+		in := &p.insts[pc]
+		switch in.op {
+		case opByte:
+			text = append(text, byte(in.x))
+		case opString:
+			text = append(text, p.lits[in.x:in.x+in.y]...)
+		case opSave, opMark, opClose:
+		default:
+			return p.literal(text)
+		}
+		pc++
+	}
+	return p.literal(text)
+}
+
+// literal gives the place of text in lits, where it is put if need be.
+func (p *Program) literal(text []byte) (lit, n int32) {
+	if len(text) == 0 {
+		return 0, 0
+	}
+	at := bytes.Index(p.lits, text)
+	if at < 0 {
+		at = len(p.lits)
+		p.lits = append(p.lits, text...)
+	}
+	return int32(at), int32(len(text))
 }
 
 func shape(set *syntax.ByteSet) starShape {
@@ -34,14 +80,10 @@ func shape(set *syntax.ByteSet) starShape {
 		return shapeAll
 	case 1:
 		return shapeBut + starShape(out.First())
-	}
-	return 0
-}
-
-// only gives the single byte of a set plus one, or 0.
-func only(set *syntax.ByteSet) int32 {
-	if set != nil && set.Len() == 1 {
-		return int32(set.First()) + 1
+	case 2:
+		one := out.First()
+		out[one>>6] &^= 1 << (one & 63)
+		return shapeButTwo + starShape(one)<<8 + starShape(out.First())
 	}
 	return 0
 }
@@ -107,7 +149,7 @@ func (f *firsts) walk(pc int32) {
 			pc++
 		case opLook:
 			pc = in.x
-		case opMark, opSave, opClose, opAtomic, opBegin, opBoundary:
+		case opMark, opSave, opClose, opPeek, opAtomic, opBegin, opBoundary:
 			pc++
 		case opAccept:
 			// The end of an atomic group could be followed further, but that

@@ -1,10 +1,6 @@
 package engine
 
-import (
-	"bytes"
-
-	"sonde/match/syntax"
-)
+import "sonde/match/syntax"
 
 // times checks that a set matches x bytes.
 func (m *Machine) times(in *inst, b []byte, pos int) bool {
@@ -61,10 +57,9 @@ func (m *Machine) runEnd(p *Program, in *inst, b []byte, pos int, marking bool) 
 	case in.op == opStar && in.x == shapeAll:
 		end = most
 	case in.op == opStar && in.x >= shapeBut:
-		if i := bytes.IndexByte(b[pos:], byte(in.x-shapeBut)); i >= 0 {
-			most = pos + i
-		}
-		end = most
+		end += runLength(b[pos:], in.x)
+		m.steps += (end - pos) / bytesPerStep
+		return end
 	default:
 		for end < most && in.set.Contains(b[end]) {
 			end++
@@ -76,7 +71,14 @@ func (m *Machine) runEnd(p *Program, in *inst, b []byte, pos int, marking bool) 
 
 // less gives back one byte of a greedy loop, or as many as it takes to come
 // to one that can follow.
-func (m *Machine) less(in *inst, b []byte, f *frame) (int, bool) {
+func (m *Machine) less(p *Program, in *inst, b []byte, f *frame) (int, bool) {
+	if in.n > 0 {
+		lit := p.lits[in.lit : in.lit+in.n]
+		pos := lastIndex(b[:min(int(f.pos)-1+len(lit), len(b))], int(f.aux), lit)
+		m.steps += (int(f.pos) - max(pos, int(f.aux))) / bytesPerStep
+		f.pos = int32(pos)
+		return pos, pos >= 0
+	}
 	for f.pos > f.aux {
 		f.pos--
 		m.steps++
@@ -89,8 +91,8 @@ func (m *Machine) less(in *inst, b []byte, f *frame) (int, bool) {
 
 // more takes one more byte for a lazy loop, or as many as it takes.
 func (m *Machine) more(p *Program, in *inst, b []byte, f *frame) (int, bool) {
-	if in.op == opStar && in.x == shapeAll && in.y > 0 && !m.memo {
-		return m.moreOfAny(in, b, f)
+	if in.n > 0 && in.op == opStar && in.x > 0 && !m.memo {
+		return m.moreUpTo(p, in, b, f)
 	}
 	for pos := int(f.pos); f.aux != 0 && pos < len(b) && in.set.Contains(b[pos]); {
 		pos++
@@ -106,19 +108,21 @@ func (m *Machine) more(p *Program, in *inst, b []byte, f *frame) (int, bool) {
 	return 0, false
 }
 
-// moreOfAny is more for a loop over all bytes with one byte behind it.
-func (m *Machine) moreOfAny(in *inst, b []byte, f *frame) (int, bool) {
-	if int(f.pos) >= len(b) {
+// moreUpTo is more for a loop with a string behind it, as far as that.
+func (m *Machine) moreUpTo(p *Program, in *inst, b []byte, f *frame) (int, bool) {
+	pos := int(f.pos)
+	if pos >= len(b) {
 		return 0, false
 	}
-	i := bytes.IndexByte(b[f.pos+1:], byte(in.y-1))
-	if i < 0 {
-		m.steps += len(b) - int(f.pos)
+	n := indexInRun(b[pos:], in.x, p.lits[in.lit:in.lit+in.n])
+	if n < 0 {
+		// What was read is at most twice the run.
+		m.steps += runLength(b[pos:], in.x) / bytesPerStep
 		return 0, false
 	}
-	m.steps += i + 1
-	f.pos += int32(i) + 1
-	return int(f.pos), true
+	m.steps += n / bytesPerStep
+	f.pos = int32(pos + n)
+	return pos + n, true
 }
 
 // possible reports whether the byte at pos is in the set; nil says nothing.

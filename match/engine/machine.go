@@ -93,7 +93,15 @@ func (m *Machine) search(p *Program, b []byte, limit int) Result {
 		last = min(last, 0)
 	}
 	for start := 0; start <= last; start++ {
-		if p.first != nil && !p.first.Contains(b[start]) {
+		if len(p.prefix) > 0 {
+			n := indexString(b[start:], p.prefix)
+			if n < 0 {
+				m.steps += (len(b) - start) / bytesPerStep
+				return NoMatch
+			}
+			m.steps += n / bytesPerStep
+			start += n
+		} else if p.first != nil && !p.first.Contains(b[start]) {
 			if m.steps++; m.steps > limit {
 				return Undecided
 			}

@@ -65,6 +65,7 @@ const (
 	opMark            // register x = place, where an iteration begins
 	opSave            // capture slot x = place
 	opClose           // group x ends here; it began at register y
+	opPeek            // x, y: the string stands here, or not; negate
 	opAtomic          // the part up to opAccept runs on its own
 	opLook            // the same, going on at x; negate
 	opAccept          // end of such a part
@@ -84,7 +85,7 @@ const (
 	modeLazy       = mode(syntax.Lazy)       // opStar, opUpTo, opLoop
 	modePossessive = mode(syntax.Possessive) // opStar, opUpTo
 
-	modeNegate mode = 1 // opLook, opBoundary
+	modeNegate mode = 1 // opLook, opPeek, opBoundary
 	modeFold   mode = 1 // opBackref
 )
 
@@ -97,7 +98,10 @@ type inst struct {
 	// of the choice. See backtrack.go.
 	loop uint16
 	memo int32
-	x, y int32 // opStar: x is a starShape, y the only byte of next plus one
+	x, y int32 // opStar: x is a starShape
+	// lit and n are the offset and length in lits of the string that must
+	// come behind opStar and opUpTo; n is 0 where that is not known.
+	lit, n int32
 	// set is what may come now: for opSplit and opLoop on the way to x. next
 	// is what must come behind: for opSplit and opLoop on the way that is not
 	// x. A nil set says nothing.
@@ -105,19 +109,21 @@ type inst struct {
 }
 
 // A starShape says how the end of a run can be found without a look at each
-// byte: 0 not at all, shapeAll it is the end of the subject, anything else it
-// is the next byte c with shapeBut+c.
+// byte: 0 not at all, shapeAll it is the end of the subject, from shapeBut on
+// it is the next byte c with shapeBut+c, and from shapeButTwo on the next c or
+// d with shapeButTwo + c<<8 + d.
 type starShape = int32
 
 const (
-	shapeAll starShape = 1
-	shapeBut starShape = 2
+	shapeAll    starShape = 1
+	shapeBut    starShape = 2
+	shapeButTwo starShape = 1 << 16
 )
 
 // A Program is a compiled pattern.
 type Program struct {
 	insts    []inst
-	lits     string
+	lits     []byte
 	groups   int      // capture groups, without the whole match
 	outer    []uint16 // for each register of opMark, inst.loop of its loop
 	choices  int      // memo numbers
@@ -125,6 +131,7 @@ type Program struct {
 	anchored bool
 	backrefs bool // visited bits would be wrong
 	first    *syntax.ByteSet
+	prefix   []byte // what a match starts with, as far as it is known
 }
 
 // Groups is the number of capture groups, without the whole match.

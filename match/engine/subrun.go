@@ -97,7 +97,7 @@ func lower(c byte) byte {
 }
 
 // equalFold compares b, in any case, with lower-case s of the same length.
-func equalFold(b []byte, s string) bool {
+func equalFold(b, s []byte) bool {
 	for i, c := range b {
 		if lower(c) != s[i] {
 			return false

@@ -11,11 +11,11 @@ import (
 // A Builder collects the facts of one pattern after the other. The zero value
 // is ready.
 type Builder struct {
-	facts []Facts
+	lines [][]Facts
 }
 
-// Add takes over the facts of the next line.
-func (b *Builder) Add(f Facts) { b.facts = append(b.facts, f) }
+// Add takes over the facts of the next line, as FactsOf gives them.
+func (b *Builder) Add(f []Facts) { b.lines = append(b.lines, f) }
 
 // narrowHead is how many first bytes a line may have to be kept only in their
 // groups. A line with more is in every group.
@@ -23,35 +23,45 @@ const narrowHead = 8
 
 // Build gives the index of all lines that were added.
 func (b *Builder) Build() *Index {
-	x := &Index{lines: len(b.facts), places: make(map[string]uint32)}
-	x.heads = make([]headMask, 0, len(b.facts))
-	x.checks = make([]check, 0, len(b.facts))
+	m := maker{
+		Index:      &Index{lines: len(b.lines)},
+		texts:      make(map[string]uint32),
+		setNumbers: make(map[syntax.ByteSet]uint16),
+	}
 	c := new(census)
-	for i := range b.facts {
-		c.count(&b.facts[i])
+	for _, line := range b.lines {
+		for i := range line {
+			c.count(&line[i])
+		}
 	}
 	var groups [256]*groupBuilder
 	wide := newGroupBuilder()
-	for i := range b.facts {
-		f := &b.facts[i]
-		x.heads = append(x.heads, newHeadMask(f.Head))
-		x.addCheck(f)
-		k := c.choose(f)
-		if len(f.Head) == 0 || f.Head[0].Len() > narrowHead {
-			wide.add(int32(i), k)
+	for i, line := range b.lines {
+		m.addLine(line)
+		for j := range line {
+			wide.place(&groups, int32(i), &line[j], c.choose(&line[j]))
+		}
+	}
+	m.clip()
+	m.group(wide, &groups)
+	return m.Index
+}
+
+// place puts a line into the groups where it belongs; wide is the common one.
+func (g *groupBuilder) place(groups *[256]*groupBuilder, line int32, f *Facts, k key) {
+	if len(f.Head) == 0 || f.Head[0].Len() > narrowHead {
+		g.add(line, k)
+		return
+	}
+	for first := range 256 {
+		if !f.Head[0].Contains(byte(first)) {
 			continue
 		}
-		eachByte(&f.Head[0], func(first byte) {
-			if groups[first] == nil {
-				groups[first] = newGroupBuilder()
-			}
-			groups[first].add(int32(i), k)
-		})
+		if groups[first] == nil {
+			groups[first] = newGroupBuilder()
+		}
+		groups[first].add(line, k)
 	}
-	x.places = nil
-	x.runs, x.text = slices.Clip(x.runs), slices.Clip(x.text)
-	x.group(wide, &groups)
-	return x
 }
 
 // group makes the groups: number 0 for the lines that any first byte can have,
@@ -81,14 +91,6 @@ func (x *Index) group(wide *groupBuilder, own *[256]*groupBuilder) {
 		}
 		x.byHead[first] = uint16(len(x.groups))
 		x.groups = append(x.groups, made)
-	}
-}
-
-func eachByte(s *syntax.ByteSet, f func(byte)) {
-	for c := range 256 {
-		if s.Contains(byte(c)) {
-			f(byte(c))
-		}
 	}
 }
 
@@ -147,4 +149,10 @@ func newFixedTable(keys map[fixedKey][]int32) (t fixedTable) {
 		t.slots[at] = fixedSlot{k.text, uint32(k.offset), from, uint32(len(t.lines))}
 	}
 	return t
+}
+
+// sortedUnique sorts lines and drops repetitions.
+func sortedUnique(lines []int32) []int32 {
+	slices.Sort(lines)
+	return slices.Compact(lines)
 }

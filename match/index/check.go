@@ -3,7 +3,7 @@ package index
 import (
 	"bytes"
 	"encoding/binary"
-	"slices"
+	"strings"
 
 	"sonde/match/syntax"
 )
@@ -56,12 +56,19 @@ func sharedBits(s *syntax.ByteSet) (value, mask byte) {
 	return all & mask, mask
 }
 
+// A place is an offset and the number of the set of bytes that stand there.
+type place struct {
+	offset uint8
+	set    uint16
+}
+
 // A check is what a candidate must fulfil before an engine looks at it.
 type check struct {
-	minLen int32
-	from   uint32 // its runs in Index.runs
-	to     uint32
-	tail   bool // the last of them is at the end
+	minLen, maxLen int32
+	places         uint32 // end of its places in Index.places
+	runs           uint32 // end of its runs in Index.runs
+	tail           bool   // the last of them is at the end
+	more           bool   // the next check will do as well
 }
 
 // A storedRun is a Run whose text lies in Index.text.
@@ -76,49 +83,41 @@ type storedRun struct {
 // ones are nearly everywhere, and an engine finds them as fast.
 const minFloating = 3
 
-// addCheck stores what the facts say.
-func (x *Index) addCheck(f *Facts) {
-	c := check{minLen: int32(f.MinLen), from: uint32(len(x.runs))}
-	for i, r := range f.Runs {
-		tail := f.Tail && i == len(f.Runs)-1
-		inHead := r.Offset >= 0 && r.Offset+len(r.Text) <= HeadSize && len(f.Head) > 0
-		short := r.Offset < 0 && len(r.Text) < minFloating
-		if !tail && (inHead || short || r.Offset >= maxOffset) {
-			continue
-		}
-		if tail {
-			r.Offset, c.tail = -1, true
-		}
-		x.runs = append(x.runs, storedRun{
-			at: x.store(r.Text), offset: int16(r.Offset), length: uint8(len(r.Text)), fold: r.Fold,
-		})
-	}
-	c.to = uint32(len(x.runs))
-	x.checks = append(x.checks, c)
-}
-
 // maxOffset is where an offset counts as varying: what is kept of it is small.
 const maxOffset = 1 << 14
-
-// store appends to the text, or finds what is there already.
-func (x *Index) store(text []byte) uint32 {
-	if at, ok := x.places[string(text)]; ok {
-		return at
-	}
-	at := uint32(len(x.text))
-	x.text = append(x.text, text...)
-	x.places[string(text)] = at
-	return at
-}
 
 // Check reports whether b can match line n, as far as that is cheap to say,
 // and how many bytes were read for it.
 func (x *Index) Check(n int, b []byte) (ok bool, read int) {
-	c := &x.checks[n]
-	if len(b) < int(c.minLen) {
+	for i := x.first[n]; ; i++ {
+		fits, r := x.check(int(i), b)
+		read += r
+		if fits || !x.checks[i].more {
+			return fits, read
+		}
+	}
+}
+
+// since gives where the places and runs of check i start.
+func (x *Index) since(i int) (places, runs uint32) {
+	if i == 0 {
+		return 0, 0
+	}
+	return x.checks[i-1].places, x.checks[i-1].runs
+}
+
+func (x *Index) check(i int, b []byte) (ok bool, read int) {
+	c := &x.checks[i]
+	if len(b) < int(c.minLen) || len(b) > int(c.maxLen) {
 		return false, 0
 	}
-	runs := x.runs[c.from:c.to]
+	places, from := x.since(i)
+	for _, p := range x.places[places:c.places] {
+		if int(p.offset) >= len(b) || !x.sets[p.set].Contains(b[p.offset]) {
+			return false, 0
+		}
+	}
+	runs := x.runs[from:c.runs]
 	if c.tail {
 		last := &runs[len(runs)-1]
 		runs = runs[:len(runs)-1]
@@ -128,6 +127,11 @@ func (x *Index) Check(n int, b []byte) (ok bool, read int) {
 			return false, 0
 		}
 	}
+	return x.contains(runs, b)
+}
+
+// contains reports whether b has the runs, one behind the other.
+func (x *Index) contains(runs []storedRun, b []byte) (ok bool, read int) {
 	pos := 0
 	for i := range runs {
 		r := &runs[i]
@@ -168,18 +172,57 @@ func equal(b, text []byte, fold bool) bool {
 	return true
 }
 
-// find gives the first place of text in b. A folded one is looked for by its
-// rarer ends: the places of its first byte in either case.
+// find gives the first place of text in b.
 func find(b, text []byte, fold bool) int {
 	if !fold {
 		return bytes.Index(b, text)
 	}
-	for i := 0; i+len(text) <= len(b); i++ {
-		if lower(b[i]) == text[0] && equal(b[i:i+len(text)], text, true) {
-			return i
+	// Look for the rarest byte of the text, in one case and then in the other.
+	k := rarest(text)
+	at := findAround(b, text, k, text[k])
+	if 'a' <= text[k] && text[k] <= 'z' {
+		if at >= 0 {
+			b = b[:at+len(text)-1]
+		}
+		if other := findAround(b, text, k, text[k]&^0x20); other >= 0 {
+			return other
 		}
 	}
+	return at
+}
+
+// findAround gives the first place of a folded text in b where byte k is c.
+func findAround(b, text []byte, k int, c byte) int {
+	for from := 0; from+len(text) <= len(b); {
+		i := bytes.IndexByte(b[from+k:len(b)-len(text)+k+1], c)
+		if i < 0 {
+			return -1
+		}
+		from += i
+		if equal(b[from:from+len(text)], text, true) {
+			return from
+		}
+		from++
+	}
 	return -1
+}
+
+// byFrequency are bytes of texts, the most frequent first.
+const byFrequency = " etaonirslhdcu\r\nmpfgy-w/.b:v,=;\"01k23456789xjqz"
+
+// rarest gives the place of the rarest byte.
+func rarest(text []byte) (k int) {
+	best := -1
+	for i, c := range text {
+		rank := strings.IndexByte(byFrequency, c)
+		if rank < 0 {
+			rank = len(byFrequency)
+		}
+		if rank > best {
+			k, best = i, rank
+		}
+	}
+	return k
 }
 
 // lower gives an ASCII letter in lower case.
@@ -188,10 +231,4 @@ func lower(c byte) byte {
 		return c | 0x20
 	}
 	return c
-}
-
-// sortedUnique sorts lines and drops repetitions.
-func sortedUnique(lines []int32) []int32 {
-	slices.Sort(lines)
-	return slices.Compact(lines)
 }

@@ -11,8 +11,9 @@ type Facts struct {
 	// Runs are literals that a match contains, in this order and without
 	// overlap.
 	Runs []Run
-	// MinLen is the length of the shortest subject.
-	MinLen int
+	// MinLen is the length of the shortest subject, MaxLen of the longest, -1
+	// if there is none.
+	MinLen, MaxLen int
 	// Tail reports that the last of Runs ends where the subject does, or
 	// before a final line feed.
 	Tail bool
@@ -32,16 +33,95 @@ const HeadSize = 16
 // maxCopies is how many repetitions of a counted part are followed one by one.
 const maxCopies = 2 * HeadSize
 
-// FactsOf collects the facts of a pattern from its tree.
-func FactsOf(re *syntax.Regexp) Facts {
-	w := walker{fixed: re.Root.Anchored(), fuel: maxWalk}
-	if w.fixed {
-		w.facts.Head, _ = head(re.Root, nil)
+// maxBranches is how many alternatives of a whole pattern are told apart.
+const maxBranches = 32
+
+// FactsOf collects the facts of a pattern from its tree. What is an alternative
+// as a whole gives facts for each branch: a subject fulfils those of at least
+// one.
+func FactsOf(re *syntax.Regexp) []Facts {
+	root := re.Root
+	for root.Op == syntax.OpCapture || root.Op == syntax.OpConcat && len(root.Subs) == 1 {
+		root = root.Subs[0]
 	}
-	w.facts.MinLen = re.MinLen
-	w.node(re.Root)
+	if root.Op != syntax.OpAlternate || len(root.Subs) > maxBranches {
+		return []Facts{factsOf(root, re.MinLen)}
+	}
+	facts := make([]Facts, len(root.Subs))
+	for i, branch := range root.Subs {
+		facts[i] = factsOf(branch, re.MinLen)
+	}
+	return facts
+}
+
+func factsOf(root *syntax.Node, minLen int) Facts {
+	w := walker{fixed: root.Anchored(), fuel: maxWalk}
+	w.facts.MinLen, w.facts.MaxLen = minLen, -1
+	if w.fixed {
+		w.facts.Head, _ = head(root, nil)
+		if endsAtEnd(root) {
+			w.facts.MaxLen = maxLen(root, 1)
+		}
+	}
+	w.node(root)
 	w.flush()
 	return w.facts
+}
+
+// endsAtEnd reports whether n can match only up to the end of the subject, a
+// final line feed aside.
+func endsAtEnd(n *syntax.Node) bool {
+	switch n.Op {
+	case syntax.OpEnd, syntax.OpVeryEnd:
+		return true
+	case syntax.OpConcat:
+		return len(n.Subs) > 0 && endsAtEnd(n.Subs[len(n.Subs)-1])
+	case syntax.OpCapture, syntax.OpAtomic:
+		return endsAtEnd(n.Subs[0])
+	}
+	return false
+}
+
+// maxCounted is the longest length that counts as bounded.
+const maxCounted = 1 << 16
+
+// maxLen adds the length of the longest string that n matches to sum; -1
+// stands for more than maxCounted.
+func maxLen(n *syntax.Node, sum int) int {
+	switch n.Op {
+	case syntax.OpLiteral:
+		sum += len(n.Lit)
+	case syntax.OpSet:
+		sum++
+	case syntax.OpConcat:
+		for i := 0; i < len(n.Subs) && sum >= 0; i++ {
+			sum = maxLen(n.Subs[i], sum)
+		}
+	case syntax.OpAlternate:
+		most := sum
+		for _, s := range n.Subs {
+			l := maxLen(s, sum)
+			if l < 0 {
+				return -1
+			}
+			most = max(most, l)
+		}
+		sum = most
+	case syntax.OpRepeat:
+		one := maxLen(n.Subs[0], 0)
+		if n.Max == syntax.Infinite || one < 0 {
+			return -1
+		}
+		sum += one * n.Max
+	case syntax.OpCapture, syntax.OpAtomic:
+		return maxLen(n.Subs[0], sum)
+	case syntax.OpBackref:
+		return -1
+	}
+	if sum > maxCounted {
+		return -1
+	}
+	return sum
 }
 
 // head appends to sets what the bytes of n must be, from its first on, up to

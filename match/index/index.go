@@ -15,18 +15,22 @@ package index
 import (
 	"encoding/binary"
 	"math/bits"
+
+	"sonde/match/syntax"
 )
 
 // An Index is built from the facts of a list of patterns.
 type Index struct {
 	lines  int
-	heads  []headMask
+	heads  []headMask // of each line
+	first  []uint32   // the first of each line's checks
 	checks []check
+	places []place
 	runs   []storedRun
 	text   []byte
+	sets   []syntax.ByteSet
 	groups []group
 	byHead [256]uint16 // group of a subject by its first byte
-	places map[string]uint32
 }
 
 // A group holds the lines that a subject with a certain first byte can match.

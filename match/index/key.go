@@ -105,9 +105,11 @@ func (c *census) chooseFixed(f *Facts) (best key, shared int) {
 }
 
 // chooseFloat takes the window whose most frequent gram is the rarest, and of
-// several the one with the least sum.
+// several the one with the least sum. One with a gram of one repeated byte is
+// not taken at all: answers hold long stretches of zeros, blanks or dashes,
+// whatever the patterns say.
 func (c *census) chooseFloat(f *Facts) (best key) {
-	most, sum := 1<<30, 1<<30
+	most, sum := uniformWeight, 1<<30
 	for _, r := range f.Runs {
 		for i := 0; i+windowSize <= len(r.Text); i++ {
 			m, s := c.weigh(r.Text[i : i+windowSize])
@@ -119,8 +121,7 @@ func (c *census) chooseFloat(f *Facts) (best key) {
 	return best
 }
 
-// uniformWeight is added for a gram of one repeated byte: answers hold long
-// stretches of zeros, blanks or dashes, whatever the patterns say.
+// uniformWeight is above the count of any gram.
 const uniformWeight = 1 << 16
 
 func (c *census) weigh(text []byte) (most, sum int) {
