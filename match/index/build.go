@@ -28,7 +28,7 @@ func (b *Builder) Build() *Index {
 		texts:      make(map[string]uint32),
 		setNumbers: make(map[syntax.ByteSet]uint16),
 	}
-	c := new(census)
+	c := newCensus(len(b.lines))
 	for _, line := range b.lines {
 		for i := range line {
 			c.count(&line[i])

@@ -45,15 +45,29 @@ func newHeadMask(head []syntax.ByteSet) (h headMask) {
 
 // sharedBits gives the bits that all bytes of a set have in common.
 func sharedBits(s *syntax.ByteSet) (value, mask byte) {
-	all, any := byte(0xff), byte(0)
-	for c := range 256 {
-		if s.Contains(byte(c)) {
-			all &= byte(c)
-			any |= byte(c)
+	low := s[0] | s[1] | s[2] | s[3] // the set without the upper two bits
+	for i, ones := range lowOnes {
+		value, mask = shared(value, mask, i, low&ones != 0, low&^ones != 0)
+	}
+	value, mask = shared(value, mask, 6, s[1]|s[3] != 0, s[0]|s[2] != 0)
+	return shared(value, mask, 7, s[2]|s[3] != 0, s[0]|s[1] != 0)
+}
+
+// lowOnes are the numbers below 64 that have bit 0, 1, … set.
+var lowOnes = [6]uint64{
+	0xAAAAAAAAAAAAAAAA, 0xCCCCCCCCCCCCCCCC, 0xF0F0F0F0F0F0F0F0,
+	0xFF00FF00FF00FF00, 0xFFFF0000FFFF0000, 0xFFFFFFFF00000000,
+}
+
+// shared adds bit i, which is set in some bytes and clear in some.
+func shared(value, mask byte, i int, set, clear bool) (byte, byte) {
+	if set != clear {
+		mask |= 1 << i
+		if set {
+			value |= 1 << i
 		}
 	}
-	mask = all | ^any
-	return all & mask, mask
+	return value, mask
 }
 
 // A place is an offset and the number of the set of bytes that stand there.

@@ -1,6 +1,9 @@
 package index
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // This file chooses the key of a line: the piece of it that a subject must
 // contain to make the line a candidate.
@@ -36,14 +39,25 @@ const maxFixedOffset = 40
 // A census counts grams and fixed windows over all lines. Counts are kept by
 // hash; where two fall together the choice is a little worse, never wrong.
 type census struct {
-	grams [1 << 16]uint16
-	fixed [1 << 16]uint16
+	grams, fixed []uint16
+	shift        uint8 // from a hash to a place in either
 }
 
-func (c *census) gram(g uint32) *uint16 { return &c.grams[hashGram(g)>>16] }
+// countsPerLine is how many counters there are for each line: about as many as
+// a line has grams.
+const countsPerLine = 16
+
+func newCensus(lines int) *census {
+	size := min(max(bits.Len(uint(lines*countsPerLine)), 6), 16)
+	return &census{
+		grams: make([]uint16, 1<<size), fixed: make([]uint16, 1<<size), shift: uint8(32 - size),
+	}
+}
+
+func (c *census) gram(g uint32) *uint16 { return &c.grams[hashGram(g)>>c.shift] }
 
 func (c *census) window(offset int, text uint64) *uint16 {
-	return &c.fixed[hashFixed(offset, text)>>16]
+	return &c.fixed[hashFixed(offset, text)>>c.shift]
 }
 
 // hashFixed mixes a window with its offset.

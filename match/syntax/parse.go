@@ -4,6 +4,7 @@ import "fmt"
 
 // A parser reads one pattern from left to right.
 type parser struct {
+	spare *Node // a literal that is no longer part of the tree
 	src   string
 	pos   int
 	flags Flags
@@ -72,7 +73,7 @@ func (p *parser) concatenation() (*Node, error) {
 			return nil, err
 		}
 		if n != nil {
-			items = appendItem(items, n)
+			items = p.appendItem(items, n)
 		}
 	}
 	switch len(items) {
@@ -84,12 +85,14 @@ func (p *parser) concatenation() (*Node, error) {
 	return &Node{Op: OpConcat, Pos: start, Subs: items}, nil
 }
 
-// appendItem adds n, joining neighbouring literals of the same kind.
-func appendItem(items []*Node, n *Node) []*Node {
+// appendItem adds n, joining neighbouring literals of the same kind. A node
+// that is joined to another is used again for the next literal.
+func (p *parser) appendItem(items []*Node, n *Node) []*Node {
 	if len(items) > 0 && n.Op == OpLiteral {
 		last := items[len(items)-1]
 		if last.Op == OpLiteral && last.Fold == n.Fold {
 			last.Lit = append(last.Lit, n.Lit...)
+			p.spare = n
 			return items
 		}
 	}
@@ -185,7 +188,12 @@ func (p *parser) atom() (n *Node, repeatable bool, err error) {
 
 // literal gives the node for one byte under the present options.
 func (p *parser) literal(c byte, at int) *Node {
-	n := &Node{Op: OpLiteral, Pos: at, Lit: []byte{c}}
+	n := p.spare
+	if n == nil {
+		n = &Node{Lit: make([]byte, 0, 8)}
+	}
+	p.spare = nil
+	*n = Node{Op: OpLiteral, Pos: at, Lit: append(n.Lit[:0], c)}
 	if p.flags.IgnoreCase {
 		n.Fold = true
 		if 'A' <= c && c <= 'Z' {
