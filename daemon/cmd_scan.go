@@ -128,7 +128,7 @@ func (o *scanOptions) check() error {
 func (o *scanOptions) portList() (ports.List, error) {
 	list, err := ports.Parse(o.ports)
 	if err != nil {
-		return list, usageError{fmt.Errorf("-p: %s", strings.ReplaceAll(err.Error(), "\n", "; "))}
+		return list, usageError{fmt.Errorf("-p: %s", strings.NewReplacer("\n", "; ", "port list, ", "").Replace(err.Error()))}
 	}
 	if list.TCP.Contains(0) || list.UDP.Contains(0) {
 		return list, usageError{errors.New("-p: port 0 cannot be reached; begin at 1")}

@@ -113,21 +113,15 @@ func lookup(ctx context.Context, name string) ([]netip.Addr, error) {
 	return net.DefaultResolver.LookupNetIP(ctx, "ip", name)
 }
 
-// isHostName tells a name from a mistyped address: RFC 1123 letters, and a
-// last label that is no number.
+// isHostName tells a name from a mistyped address: letters, digits, hyphens
+// and underscores between dots, and a letter in the last label, as in all that
+// the name system knows.
 func isHostName(s string) bool {
-	last := s[strings.LastIndexByte(s, '.')+1:]
-	if s == "" || len(s) > 253 || last == "" {
-		return false
+	const most = 253 // RFC 1035 section 2.3.4, without the length bytes
+	isLetter := func(c rune) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
+	strange := func(c rune) bool {
+		return !isLetter(c) && !(c >= '0' && c <= '9') && !strings.ContainsRune("-._", c)
 	}
-	digits := true
-	for _, c := range s {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_') {
-			return false
-		}
-	}
-	for _, c := range last {
-		digits = digits && c >= '0' && c <= '9'
-	}
-	return !digits
+	last := s[strings.LastIndexByte(strings.TrimSuffix(s, "."), '.')+1:]
+	return len(s) <= most && !strings.ContainsFunc(s, strange) && strings.ContainsFunc(last, isLetter)
 }

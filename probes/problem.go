@@ -104,6 +104,7 @@ func (c *collector) addRules(err error) {
 		p := &Problem{Class: Mistake, Text: one.Error(), Err: one}
 		if re, ok := errors.AsType[*match.RuleError](one); ok {
 			p.Pos, p.Text = re.Pos, re.Err.Error()
+			p.Pos.Col = max(p.Pos.Col, 1) // what is wrong with a template concerns its whole line
 		}
 		if errors.Is(one, match.ErrUnsupported) {
 			p.Class = Unsupported
