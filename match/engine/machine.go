@@ -124,6 +124,16 @@ func (m *Machine) Keep() { m.kept = append(m.kept[:0], m.slots...) }
 // Restore brings back what Keep kept.
 func (m *Machine) Restore() { m.slots = append(m.slots[:0], m.kept...) }
 
+// SetGroups makes bounds, start and end of each group, those of the last match
+// of a program with that many groups, as if the machine had found them. Tests
+// use it to ask what follows from the groups that another engine found.
+func (m *Machine) SetGroups(bounds []int32, groups int) {
+	m.slots = append(m.slots[:0], bounds...)
+	for len(m.slots) < 2*(groups+1) {
+		m.slots = append(m.slots, -1)
+	}
+}
+
 // Groups is the number of groups of the last match, the whole one included.
 func (m *Machine) Groups() int { return len(m.slots) / 2 }
 
