@@ -95,6 +95,11 @@ func (s *JSONFile) Resume(epoch, cursor int64) (int64, error) {
 			return 0, fmt.Errorf("end torn line of %s: %w", s.cfg.Path, err)
 		}
 	}
+	if s.size < headerMin { // its header was torn
+		if err := s.writeHeader(); err != nil {
+			return 0, err
+		}
+	}
 	return s.last, s.tidy()
 }
 

@@ -248,3 +248,27 @@ func FuzzLastSeqOf(f *testing.F) {
 		}
 	})
 }
+
+// TestJSONTornHeader: a file whose first line was cut off gets a whole header
+// before its first event, at any cut.
+func TestJSONTornHeader(t *testing.T) {
+	for cut := 1; cut < headerMin; cut += 50 {
+		dir := t.TempDir()
+		s, _ := newJSON(t, dir, 1<<20, 0)
+		s.Close()
+		path := filepath.Join(dir, "events.json")
+		if err := os.Truncate(path, int64(cut)); err != nil {
+			t.Fatal(err)
+		}
+		s, from := newJSON(t, dir, 1<<20, 0)
+		deliver(t, s, from+1, 2)
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(string(data), "\n")
+		if len(lines) != 5 || !strings.Contains(lines[1], `"file.header"`) || len(lines[1])+1 < headerMin {
+			t.Fatalf("cut at %d: lines %.60q, want a torn one, a header and two events", cut, lines)
+		}
+	}
+}
