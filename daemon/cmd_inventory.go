@@ -80,7 +80,11 @@ func inventoryTable(c *cobra.Command, r *inventory.Reader, filter inventory.Filt
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(c.OutOrStdout(), "%d services\n", n)
+	plural := "s"
+	if n == 1 {
+		plural = ""
+	}
+	_, err := fmt.Fprintf(c.OutOrStdout(), "%d service%s\n", n, plural)
 	return err
 }
 

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -70,6 +71,37 @@ func cmdAnswers(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(name, strconv.Itoa(port))
 	ts.Value(serversKey{}).(map[string]*server)[name] = s
 	ts.Defer(s.close)
+}
+
+// cmdReceives writes each datagram that arrives as a line to a file, and sets
+// NAME to its port:
+//
+//	receives NAME ADDRESS FILE
+func cmdReceives(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: receives NAME ADDRESS FILE")
+	}
+	c, err := net.ListenPacket("udp", net.JoinHostPort(args[1], "0"))
+	ts.Check(err)
+	f, err := os.Create(ts.MkAbs(args[2]))
+	ts.Check(err)
+	done := make(chan error, 1)
+	go func() {
+		buf := make([]byte, 1<<16)
+		for {
+			n, _, err := c.ReadFrom(buf)
+			if err != nil {
+				done <- f.Close()
+				return
+			}
+			_, _ = f.Write(append(buf[:n:n], '\n')) // what is missing fails the script
+		}
+	}()
+	ts.Defer(func() {
+		c.Close()
+		ts.Check(<-done)
+	})
+	ts.Setenv(args[0], strconv.Itoa(c.LocalAddr().(*net.UDPAddr).Port))
 }
 
 // serversKey is where a script keeps its servers, by name.

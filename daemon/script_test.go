@@ -50,15 +50,16 @@ func TestScript(t *testing.T) {
 		},
 		Condition: condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"answers": cmdAnswers,
-			"await":   cmdAwait,
-			"code":    cmdCode,
-			"damage":  cmdDamage,
-			"fails":   cmdFails,
-			"fields":  cmdFields,
-			"fill":    cmdFill,
-			"nobody":  cmdNobody,
-			"signal":  cmdSignal,
+			"answers":  cmdAnswers,
+			"await":    cmdAwait,
+			"code":     cmdCode,
+			"damage":   cmdDamage,
+			"fails":    cmdFails,
+			"fields":   cmdFields,
+			"fill":     cmdFill,
+			"nobody":   cmdNobody,
+			"receives": cmdReceives,
+			"signal":   cmdSignal,
 		},
 	})
 }
@@ -172,8 +173,13 @@ func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 	for _, p := range args[1:] {
 		patterns = append(patterns, regexp.MustCompile(p))
 	}
+	found := false
 	var text []byte
-	defer func() { ts.Logf("[%s]\n%s", args[0], text) }()
+	defer func() {
+		if !found {
+			ts.Logf("[%s]\n%s", args[0], text)
+		}
+	}()
 	eventually(ts, fmt.Sprintf("%d lines with %q in %s", count, args[1:], args[0]), func() bool {
 		var err error
 		if text, err = os.ReadFile(ts.MkAbs(args[0])); err != nil && !os.IsNotExist(err) {
@@ -185,7 +191,8 @@ func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 				n++
 			}
 		}
-		return n >= count
+		found = n >= count
+		return found
 	})
 }
 
