@@ -55,7 +55,7 @@ integration: build ## tests with real servers, kernels and peers (root, packages
 	.ci/skips $(GO) test -count=1 -v -tags integration -timeout 30m ./...
 
 crash: ## kill the daemon at each named point and check that no event is lost or doubled
-	$(GO) test -count=1 -tags faultpoints -run 'Crash|Killed' -v ./daemon/...
+	$(GO) test -count=1 -tags faultpoints -run 'Crash|Killed' -v ./daemon ./daemon/internal/inventory
 
 cross: ## compile for every platform that the design names
 	GOOS=linux GOARCH=amd64 $(GO) build -o /dev/null ./daemon
