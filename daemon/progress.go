@@ -27,6 +27,12 @@ func showProgress(w io.Writer, p *scan.Progress, start time.Time) (done func()) 
 	if !isTerminal(w) {
 		return func() {}
 	}
+	return keepLine(w, func() string { return progressLine(p, time.Since(start)) })
+}
+
+// keepLine writes the line now and then, over the one before, and wipes it
+// when the function that it returns is called.
+func keepLine(w io.Writer, line func() string) (done func()) {
 	stop := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -38,7 +44,7 @@ func showProgress(w io.Writer, p *scan.Progress, start time.Time) (done func()) 
 				fmt.Fprint(w, "\r\x1b[K")
 				return
 			case <-t.C:
-				fmt.Fprintf(w, "\r\x1b[K%s", progressLine(p, time.Since(start)))
+				fmt.Fprintf(w, "\r\x1b[K%s", line())
 			}
 		}
 	})

@@ -118,11 +118,12 @@ func methodOf(t probes.Transport, udp ports.Set, db *probes.Database, allow prob
 	return "udp:" + hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-// prefixes covers the addresses of a scope exactly.
+// prefixes covers the addresses of a scope exactly, but for the interfaces of
+// link-local ones, which no prefix can name.
 func prefixes(s config.AddrSet) []netip.Prefix {
 	var out []netip.Prefix
 	for _, r := range s.Ranges() {
-		out = append(out, netipx.IPRangeFrom(r.First, r.Last).Prefixes()...)
+		out = append(out, netipx.IPRangeFrom(r.First.WithZone(""), r.Last.WithZone("")).Prefixes()...)
 	}
 	return out
 }
