@@ -85,9 +85,7 @@ func (m *Machine) run(p *Program, b []byte, start, limit int) Result {
 			m.setSlot(2*in.x+1, int32(pos))
 			pc++
 		case opPeek:
-			end := pos + int(in.y)
-			stands := end <= len(b) && string(b[pos:end]) == string(p.lits[in.x:in.x+in.y])
-			ok = stands != (in.mode == modeNegate)
+			ok = m.peek(p, in, b, pos)
 			pc++
 		case opAtomic, opLook:
 			m.enter(pc, pos)

@@ -151,11 +151,11 @@ func TestCases(t *testing.T) {
 			t.Errorf("Compile(%q): %v", tt.pattern, err)
 			continue
 		}
-		for _, visited := range []bool{false, true} {
-			got, undecided := groupsOf(&m, p, []byte(tt.subject), visited)
+		for way, search := range searches(&m) {
+			got, undecided := groupsOf(&m, p, []byte(tt.subject), search)
 			if undecided || !slices.Equal(got, tt.want) {
-				t.Errorf("%q (%s) on %.40q, visited bits %v: %v, want %v",
-					tt.pattern, tt.flags, tt.subject, visited, got, tt.want)
+				t.Errorf("%q (%s) on %.40q, %s: %v, want %v",
+					tt.pattern, tt.flags, tt.subject, way, got, tt.want)
 			}
 		}
 	}

@@ -32,8 +32,11 @@ func (c *Compiler) Compile(re *syntax.Regexp) (*Program, error) {
 		minLen:   re.MinLen,
 		anchored: re.Root.Anchored(),
 		backrefs: e.backrefs,
+		regular:  !e.possessive,
 	}
 	c.link(p)
+	p.automaton = fitsAutomaton(p)
+	p.strategy = strategy(p)
 	return p, nil
 }
 
@@ -55,6 +58,8 @@ type emitter struct {
 	loop     uint16   // inst.loop of a choice at this place
 	choices  int
 	backrefs bool // the pattern has back-references
+
+	possessive bool // a loop over a set is possessive as written
 
 	// fuel is what is left of the nodes that may be visited. Unrolling visits
 	// nodes again, and those of empty groups yield no instruction, so the

@@ -4,11 +4,10 @@ import "sonde/match/engine"
 
 // groupsOf searches and gives start and end of the groups, as PCRE2 counts
 // them: without those behind the last one that is set.
-func groupsOf(m *engine.Machine, p *engine.Program, b []byte, visited bool) (groups []int32, undecided bool) {
-	search := m.Search
-	if visited {
-		search = m.SearchVisited
-	}
+func groupsOf(
+	m *engine.Machine, p *engine.Program, b []byte,
+	search func(*engine.Program, []byte) (engine.Result, int),
+) (groups []int32, undecided bool) {
 	switch r, _ := search(p, b); r {
 	case engine.NoMatch:
 		return nil, false
@@ -26,4 +25,11 @@ func groupsOf(m *engine.Machine, p *engine.Program, b []byte, visited bool) (gro
 		groups = append(groups, int32(lo), int32(hi))
 	}
 	return groups[:2*set+2], false
+}
+
+// searches are the ways to search that give groups, by name.
+func searches(m *engine.Machine) map[string]func(*engine.Program, []byte) (engine.Result, int) {
+	return map[string]func(*engine.Program, []byte) (engine.Result, int){
+		"as chosen": m.Search, "plain": m.SearchBacktrack, "with visited bits": m.SearchVisited,
+	}
 }

@@ -19,9 +19,9 @@ func (c *Compiler) link(p *Program) {
 			in.set, in.next = f.from(c, in.x), f.from(c, int32(i+1))
 		case opStar, opUpTo:
 			in.next = f.from(c, int32(i+1))
-			if in.next != nil && in.mode == modeGreedy && in.set.Disjoint(in.next) {
+			if in.next != nil && in.set.Disjoint(in.next) {
 				// Wherever the loop could stop early the byte that comes is
-				// one that cannot follow it, so giving back is futile.
+				// one that cannot follow it, so trying that is futile.
 				in.mode = modePossessive
 			}
 			if in.op == opStar {

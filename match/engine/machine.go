@@ -13,7 +13,9 @@ type Machine struct {
 	sub     int32    // stack place of the innermost open frameSub, or -1
 	steps   int
 	memo    bool
-	width   int // places per choice: length of the subject + 1
+	// automaton is built where backtracking goes on for long.
+	automaton *automaton
+	width     int // places per choice: length of the subject + 1
 }
 
 // A frame is a choice to come back to, or something to put right on the way.
@@ -45,24 +47,6 @@ const (
 	Match            // Groups and Group tell where
 	Undecided        // a limit was reached first
 )
-
-// Search looks for the program's first match in b, and says how many steps
-// that took. Of a subject longer than MaxSubject only that much is read.
-func (m *Machine) Search(p *Program, b []byte) (Result, int) {
-	b = b[:min(len(b), MaxSubject)]
-	m.prepare(p, len(b))
-	if p.backrefs {
-		// What a place leads to depends on the groups too: no visited bits.
-		return m.search(p, b, MaxSteps), m.steps
-	}
-	// Most searches end soon. The bits cost memory and time to clear, so they
-	// come in only where plain backtracking turns out to go on for long.
-	if r := m.search(p, b, 4096+8*len(b)); r != Undecided {
-		return r, m.steps
-	}
-	m.useVisited(p)
-	return m.search(p, b, m.steps+MaxSteps), m.steps
-}
 
 // useVisited switches the bits on, unless they would take too much memory.
 func (m *Machine) useVisited(p *Program) bool {

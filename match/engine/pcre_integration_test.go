@@ -56,15 +56,15 @@ func TestFindsWhatPCRE2Finds(t *testing.T) {
 			if want != nil {
 				hits++
 			}
-			for _, memo := range []bool{false, true} {
-				got, undecided := groupsOf(&m, p, b, memo)
+			for way, search := range searches(&m) {
+				got, undecided := groupsOf(&m, p, b, search)
 				if undecided {
 					undecidedCount++
 					continue
 				}
 				if !slices.Equal(got, want) {
-					t.Errorf("%q fold=%v dotall=%v on %q, visited bits %v:\n got %v\nwant %v",
-						pattern, fold, dotAll, b, memo, got, want)
+					t.Errorf("%q fold=%v dotall=%v on %q, %s:\n got %v\nwant %v",
+						pattern, fold, dotAll, b, way, got, want)
 				}
 			}
 		}

@@ -130,8 +130,12 @@ type Program struct {
 	minLen   int
 	anchored bool
 	backrefs bool // visited bits would be wrong
-	first    *syntax.ByteSet
-	prefix   []byte // what a match starts with, as far as it is known
+	regular  bool // no part of it is possessive as written
+	// automaton tells that there is one for the program, or for more than it.
+	automaton bool
+	strategy  Strategy
+	first     *syntax.ByteSet
+	prefix    []byte // what a match starts with, as far as it is known
 }
 
 // Groups is the number of capture groups, without the whole match.

@@ -63,11 +63,11 @@ func againstGo(t *testing.T, m *engine.Machine, pattern string, b []byte) bool {
 		return false // Go ends loops over the empty string in its own way
 	}
 	want := goGroups(regexp.MustCompile(pattern), b)
-	for _, visited := range []bool{false, true} {
-		got, undecided := groupsOf(m, p, b, visited)
+	for way, search := range searches(m) {
+		got, undecided := groupsOf(m, p, b, search)
 		if undecided || !slices.Equal(got, want) {
-			t.Errorf("%q on %q, visited bits %v: %v (undecided %v), Go has %v",
-				pattern, b, visited, got, undecided, want)
+			t.Errorf("%q on %q, %s: %v (undecided %v), Go has %v",
+				pattern, b, way, got, undecided, want)
 		}
 	}
 	return true
@@ -121,8 +121,8 @@ func FuzzVisited(f *testing.F) {
 			return
 		}
 		b = b[:min(len(b), 256)]
-		plain, unknown := groupsOf(&m, p, b, false)
-		bits, unknown2 := groupsOf(&m, p, b, true)
+		plain, unknown := groupsOf(&m, p, b, m.Search)
+		bits, unknown2 := groupsOf(&m, p, b, m.SearchVisited)
 		if !unknown && !unknown2 && !slices.Equal(plain, bits) {
 			t.Errorf("%q on %q: %v, with visited bits %v", pattern, b, plain, bits)
 		}

@@ -33,6 +33,9 @@ func (e *emitter) repeat(n *syntax.Node) {
 
 func (e *emitter) repeatSet(n *syntax.Node, set syntax.ByteSet) {
 	shared := e.c.share(set)
+	if n.Greed == syntax.Possessive && n.Min != n.Max {
+		e.possessive = true
+	}
 	switch {
 	case n.Min == 1:
 		e.node(n.Subs[0])
