@@ -99,3 +99,10 @@ func loopback(n int) netip.Addr {
 	pid := os.Getpid()
 	return netip.MustParseAddr(fmt.Sprintf("127.%d.%d.%d", 80+pid%100, 1+pid/100%250, n))
 }
+
+// count is how many connections were accepted so far.
+func (g *greeter) count() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.conns
+}
