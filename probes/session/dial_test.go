@@ -88,7 +88,7 @@ func TestConnectToOurselvesIsRefused(t *testing.T) {
 }
 
 func TestPaceComesBeforeEachConnect(t *testing.T) {
-	s := serve(t, "tcp4", reply(page))
+	s := serveLoopback(t, "tcp4", reply(page))
 	calls := 0
 	p, err := New(Config{
 		Database: load(t, testDatabase, s.addr.Port(), false),

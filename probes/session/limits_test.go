@@ -7,15 +7,17 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"sonde/probes"
 	"sonde/probes/ports"
 )
 
-func TestSilentPortKeepsToTheWaitingBudget(t *testing.T) {
-	t.Parallel()
-	s := serve(t, "tcp4", func(_ *server, c net.Conn) { drain(c) })
+func TestSilentPortKeepsToTheWaitingBudget(t *testing.T) { synctest.Test(t, silentPortKeepsToTheWaitingBudget) }
+
+func silentPortKeepsToTheWaitingBudget(t *testing.T) {
+	s := serve(t, func(_ *server, c net.Conn) { drain(c) })
 	settings := quick()
 	settings.MaxWait = 900 * time.Millisecond
 	start := time.Now()
@@ -33,8 +35,10 @@ func TestSilentPortKeepsToTheWaitingBudget(t *testing.T) {
 	}
 }
 
-func TestProbeBudget(t *testing.T) {
-	s := serve(t, "tcp4", reply("WHAT?\r\n"))
+func TestProbeBudget(t *testing.T) { synctest.Test(t, probeBudget) }
+
+func probeBudget(t *testing.T) {
+	s := serve(t, reply("WHAT?\r\n"))
 	settings := quick()
 	settings.MaxProbes = 1
 	o := visitServer(t, s, settings, Remembered{})
@@ -46,8 +50,10 @@ func TestProbeBudget(t *testing.T) {
 	}
 }
 
-func TestEndlessData(t *testing.T) {
-	s := serve(t, "tcp4", func(s *server, c net.Conn) {
+func TestEndlessData(t *testing.T) { synctest.Test(t, endlessData) }
+
+func endlessData(t *testing.T) {
+	s := serve(t, func(s *server, c net.Conn) {
 		chunk := strings.Repeat("x", 1000)
 		for s.count() < 100 {
 			if _, err := io.WriteString(c, chunk); err != nil {
@@ -68,9 +74,10 @@ func TestEndlessData(t *testing.T) {
 }
 
 // A tarpit that never lets an answer settle is inconclusive, whatever it says.
-func TestDrip(t *testing.T) {
-	t.Parallel()
-	s := serve(t, "tcp4", func(s *server, c net.Conn) {
+func TestDrip(t *testing.T) { synctest.Test(t, drip) }
+
+func drip(t *testing.T) {
+	s := serve(t, func(s *server, c net.Conn) {
 		for {
 			if _, err := io.WriteString(c, "x"); err != nil {
 				return
@@ -86,13 +93,15 @@ func TestDrip(t *testing.T) {
 	}
 }
 
-func TestCredentialProbesAreNotSent(t *testing.T) {
-	s := serve(t, "tcp4", func(s *server, c net.Conn) {
+func TestCredentialProbesAreNotSent(t *testing.T) { synctest.Test(t, credentialProbesAreNotSent) }
+
+func credentialProbesAreNotSent(t *testing.T) {
+	s := serve(t, func(s *server, c net.Conn) {
 		if s.request(c) == "LOGIN guest\r\n" {
 			io.WriteString(c, "OK\r\n")
 		}
 	})
-	if o := visitServer(t, s, quick(), Remembered{}); o.Service != "" {
+	if o := visitServer(t, s, quick(), Remembered{}); o.Product != "" {
 		t.Errorf("asked with a credential: %+v", summarize(o))
 	}
 	settings := quick()
@@ -139,14 +148,16 @@ match controller m|^c|
 	}
 }
 
-func TestCancelledVisitEndsAtOnce(t *testing.T) {
-	s := serve(t, "tcp4", func(_ *server, c net.Conn) { drain(c) })
+func TestCancelledVisitEndsAtOnce(t *testing.T) { synctest.Test(t, cancelledVisitEndsAtOnce) }
+
+func cancelledVisitEndsAtOnce(t *testing.T) {
+	s := serve(t, func(_ *server, c net.Conn) { drain(c) })
 	db := load(t, testDatabase, s.addr.Port(), false)
 	ctx, cancel := context.WithCancel(t.Context())
 	var at time.Time
 	timer := time.AfterFunc(200*time.Millisecond, func() { at = time.Now(); cancel() })
 	defer timer.Stop()
-	o := newProber(t, db, quick()).Visit(ctx, endpoint(s), Remembered{})
+	o := newProber(t, s, db, quick()).Visit(ctx, endpoint(s), Remembered{})
 	if took := time.Since(at); took > 100*time.Millisecond {
 		t.Errorf("ended %v after the cancel", took)
 	}
@@ -155,8 +166,10 @@ func TestCancelledVisitEndsAtOnce(t *testing.T) {
 	}
 }
 
-func TestWallLimit(t *testing.T) {
-	s := serve(t, "tcp4", func(_ *server, c net.Conn) { drain(c) })
+func TestWallLimit(t *testing.T) { synctest.Test(t, wallLimit) }
+
+func wallLimit(t *testing.T) {
+	s := serve(t, func(_ *server, c net.Conn) { drain(c) })
 	settings := quick()
 	settings.WallLimit = 200 * time.Millisecond
 	o := visitServer(t, s, settings, Remembered{})

@@ -3,6 +3,7 @@ package session
 import (
 	"net"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -38,9 +39,8 @@ func TestRememberedProbe(t *testing.T) {
 		},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			s := serve(t, "tcp4", tt.talk)
+		bubble(t, tt.name, func(t *testing.T) {
+			s := serve(t, tt.talk)
 			o := visitServer(t, s, quick(), tt.known)
 			if o.Product != tt.product || s.count() != tt.connections {
 				t.Errorf("%+v after %d connections", summarize(o), s.count())
@@ -53,7 +53,11 @@ func TestRememberedProbe(t *testing.T) {
 }
 
 func TestKnownServiceThatClosesAtOnceIsBlocked(t *testing.T) {
-	s := serve(t, "tcp4", func(*server, net.Conn) {})
+	synctest.Test(t, knownServiceThatClosesAtOnceIsBlocked)
+}
+
+func knownServiceThatClosesAtOnceIsBlocked(t *testing.T) {
+	s := serve(t, func(*server, net.Conn) {})
 	o := visitServer(t, s, quick(), Remembered{Probe: "NULL"})
 	if o.Outcome != probes.OutcomeBlocked {
 		t.Errorf("outcome %s", o.Outcome)

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -100,11 +101,19 @@ func quick() Settings {
 
 // A server talks with each of its clients as a script says.
 type server struct {
-	addr netip.AddrPort
+	addr    netip.AddrPort
+	dialer  *lanDialer    // nil: on the network
+	latency time.Duration // of a connect in memory
 
 	mu          sync.Mutex
 	connections int
 	received    []string // the first read of each connection, in order
+}
+
+func (s *server) accepted() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.connections++
 }
 
 func (s *server) count() int {
@@ -125,8 +134,8 @@ func (s *server) requests() []string {
 	return append([]string(nil), s.received...)
 }
 
-// serve runs a TCP server on a loopback address until the test ends.
-func serve(t *testing.T, network string, talk func(s *server, c net.Conn)) *server {
+// serveLoopback runs a TCP server on a loopback address until the test ends.
+func serveLoopback(t *testing.T, network string, talk func(s *server, c net.Conn)) *server {
 	t.Helper()
 	address := "127.0.0.1:0"
 	if network == "tcp6" {
@@ -145,9 +154,7 @@ func serve(t *testing.T, network string, talk func(s *server, c net.Conn)) *serv
 			if err != nil {
 				return
 			}
-			s.mu.Lock()
-			s.connections++
-			s.mu.Unlock()
+			s.accepted()
 			stop := context.AfterFunc(ctx, func() { c.Close() })
 			wg.Go(func() {
 				defer stop()
@@ -178,13 +185,34 @@ func (s *server) request(c net.Conn) string {
 // drain waits for the client to close.
 func drain(c net.Conn) { io.Copy(io.Discard, c) }
 
+// reset closes c so that the peer sees no orderly end.
+func reset(c net.Conn) {
+	if c, ok := c.(*net.TCPConn); ok {
+		c.SetLinger(0)
+		c.Close()
+		return
+	}
+	c.(*lanConn).reset()
+}
+
+// bubble runs a test in a bubble of its own, in which time jumps on whenever
+// everybody waits.
+func bubble(t *testing.T, name string, test func(t *testing.T)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
+}
+
 func endpoint(s *server) probes.Endpoint {
 	return probes.Endpoint{Addr: s.addr.Addr(), Port: s.addr.Port(), Transport: probes.TCP}
 }
 
-func newProber(t *testing.T, db *probes.Database, settings Settings) *Prober {
+func newProber(t *testing.T, s *server, db *probes.Database, settings Settings) *Prober {
 	t.Helper()
-	p, err := New(Config{Database: db, Settings: settings})
+	cfg := Config{Database: db, Settings: settings}
+	if s != nil && s.dialer != nil {
+		cfg.Dialer = s.dialer
+	}
+	p, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +223,7 @@ func newProber(t *testing.T, db *probes.Database, settings Settings) *Prober {
 func visitServer(t *testing.T, s *server, settings Settings, known Remembered) probes.Observation {
 	t.Helper()
 	db := load(t, testDatabase, s.addr.Port(), false)
-	return newProber(t, db, settings).Visit(t.Context(), endpoint(s), known)
+	return newProber(t, s, db, settings).Visit(t.Context(), endpoint(s), known)
 }
 
 // summary is what most tests look at.

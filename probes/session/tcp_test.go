@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -145,15 +146,14 @@ func TestConversations(t *testing.T) {
 			talk: func(s *server, c net.Conn) {
 				s.request(c)
 				io.WriteString(c, "HTTP/1.1 200")
-				c.(*net.TCPConn).SetLinger(0)
+				reset(c)
 			},
 			want: summary{Outcome: probes.OutcomeAnswered, Strength: probes.Unmatched, State: probes.Open},
 		},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			s := serve(t, "tcp4", tt.talk)
+		bubble(t, tt.name, func(t *testing.T) {
+			s := serve(t, tt.talk)
 			settings := quick()
 			settings.MaxWait = 4 * time.Second
 			o := visitServer(t, s, settings, Remembered{})
@@ -168,7 +168,7 @@ func TestConversations(t *testing.T) {
 }
 
 func TestReset(t *testing.T) {
-	s := serve(t, "tcp4", func(_ *server, c net.Conn) { c.(*net.TCPConn).SetLinger(0) })
+	s := serveLoopback(t, "tcp4", func(_ *server, c net.Conn) { reset(c) })
 	o := visitServer(t, s, quick(), Remembered{})
 	// Depending on when the reset arrives it hits the connect or the read.
 	if o.Outcome != probes.OutcomeTCPWrapped && o.Outcome != probes.OutcomeRefused {
@@ -193,17 +193,41 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// Over real sockets: what the tests in memory take for granted.
+func TestLoopback(t *testing.T) {
+	for name, talk := range map[string]func(*server, net.Conn){
+		"greeting": write("SSH-2.0-OpenSSH_9.2p1\r\n"),
+		"page":     reply(page),
+		"tunnel":   inside(newTLSConfig(t), reply(page)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serveLoopback(t, "tcp4", talk)
+			first := visitServer(t, s, DefaultSettings(), Remembered{})
+			again := visitServer(t, s, DefaultSettings(), Recall(&first))
+			if diff := cmp.Diff(summarize(first), summarize(again)); diff != "" {
+				t.Error(diff)
+			}
+			if first.Version == "" || again.Cost.Connections != 1 {
+				t.Errorf("%+v, then %d connections", summarize(first), again.Cost.Connections)
+			}
+		})
+	}
+}
+
 func TestIPv6(t *testing.T) {
-	s := serve(t, "tcp6", write("SSH-2.0-OpenSSH_9.2p1\r\n"))
+	s := serveLoopback(t, "tcp6", write("SSH-2.0-OpenSSH_9.2p1\r\n"))
 	if o := visitServer(t, s, quick(), Remembered{}); o.Product != "OpenSSH" {
 		t.Errorf("%+v", summarize(o))
 	}
 }
 
 func TestServerOfOneClientAtATime(t *testing.T) {
-	t.Parallel()
+	synctest.Test(t, serverOfOneClientAtATime)
+}
+
+func serverOfOneClientAtATime(t *testing.T) {
 	turn := make(chan struct{}, 1)
-	s := serve(t, "tcp4", func(s *server, c net.Conn) {
+	s := serve(t, func(s *server, c net.Conn) {
 		turn <- struct{}{}
 		defer func() { <-turn }()
 		if s.request(c) != "" {
@@ -213,37 +237,34 @@ func TestServerOfOneClientAtATime(t *testing.T) {
 	text := strings.Replace(testDatabase, "totalwaitms 1200", "totalwaitms 6000", 1)
 	text = strings.ReplaceAll(text, "totalwaitms 600", "totalwaitms 5000")
 	db := load(t, text, s.addr.Port(), false)
-	o := newProber(t, db, quick()).Visit(t.Context(), endpoint(s), Remembered{})
+	o := newProber(t, s, db, quick()).Visit(t.Context(), endpoint(s), Remembered{})
 	if o.Product != "Boxweb" || o.Cost.Connections != 2 {
 		t.Errorf("%+v after %d connections, %q", summarize(o), o.Cost.Connections, o.Errors)
 	}
 }
 
 // The same bytes cut anywhere, with gaps below the settle time, give the same
-// identity over a real connection too.
+// identity over a connection too.
 func TestSegmentationDoesNotMatter(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for _, text := range []string{page, web} {
-		for i := range 6 {
+		for i := range 20 {
 			cuts := []int{1 + rng.IntN(len(text)-2), 1 + rng.IntN(len(text)-2), len(text)}
 			slices.Sort(cuts)
-			t.Run(fmt.Sprint(i, cuts), func(t *testing.T) {
-				t.Parallel()
-				s := serve(t, "tcp4", func(s *server, c net.Conn) {
+			bubble(t, fmt.Sprint(i, cuts), func(t *testing.T) {
+				s := serve(t, func(s *server, c net.Conn) {
 					if s.request(c) == "" {
 						return
 					}
 					from := 0
 					for _, to := range cuts {
 						io.WriteString(c, text[from:to])
-						time.Sleep(30 * time.Millisecond)
+						time.Sleep(time.Duration(rng.IntN(399)) * time.Millisecond)
 						from = to
 					}
 					drain(c)
 				})
-				settings := quick()
-				settings.Settle = 300 * time.Millisecond
-				o := visitServer(t, s, settings, Remembered{Probe: "GetRequest"})
+				o := visitServer(t, s, DefaultSettings(), Remembered{Probe: "GetRequest"})
 				if o.Product != "Boxweb" || o.Version != "1.2" || string(o.Evidence.Answer) != text {
 					t.Errorf("%+v, evidence %q", summarize(o), o.Evidence.Answer)
 				}

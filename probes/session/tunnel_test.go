@@ -12,6 +12,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -142,11 +143,10 @@ func TestTunnels(t *testing.T) {
 		},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			s := serve(t, "tcp4", tt.talk)
+		bubble(t, tt.name, func(t *testing.T) {
+			s := serve(t, tt.talk)
 			db := load(t, testDatabase, s.addr.Port(), tt.isTLSPort)
-			o := newProber(t, db, quick()).Visit(t.Context(), endpoint(s), tt.known)
+			o := newProber(t, s, db, quick()).Visit(t.Context(), endpoint(s), tt.known)
 			if diff := cmp.Diff(tt.want, summarize(o)); diff != "" {
 				t.Error(diff, o.Errors)
 			}
@@ -166,9 +166,11 @@ func TestTunnels(t *testing.T) {
 
 // TLS found by the ladder's own hello: answered with an alert, the server is
 // known to speak TLS, and the true handshake follows.
-func TestTLSByTheLadder(t *testing.T) {
+func TestTLSByTheLadder(t *testing.T) { synctest.Test(t, tlsByTheLadder) }
+
+func tlsByTheLadder(t *testing.T) {
 	cfg := newTLSConfig(t)
-	s := serve(t, "tcp4", func(s *server, c net.Conn) {
+	s := serve(t, func(s *server, c net.Conn) {
 		tunnel := tls.Server(c, cfg)
 		defer tunnel.Close()
 		if tunnel.Handshake() == nil {
@@ -183,13 +185,12 @@ func TestTLSByTheLadder(t *testing.T) {
 
 func TestClientCertificateDemanded(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		t.Run(tls.VersionName(version), func(t *testing.T) {
-			t.Parallel()
+		bubble(t, tls.VersionName(version), func(t *testing.T) {
 			cfg := newTLSConfig(t)
 			cfg.ClientAuth, cfg.MinVersion, cfg.MaxVersion = tls.RequireAnyClientCert, version, version
-			s := serve(t, "tcp4", inside(cfg, reply(page)))
+			s := serve(t, inside(cfg, reply(page)))
 			db := load(t, testDatabase, s.addr.Port(), true)
-			p := newProber(t, db, quick())
+			p := newProber(t, s, db, quick())
 			o := p.Visit(t.Context(), endpoint(s), Remembered{})
 			want := summary{
 				Outcome: probes.OutcomeAnswered, Strength: probes.Unmatched,
@@ -212,13 +213,15 @@ func TestClientCertificateDemanded(t *testing.T) {
 	}
 }
 
-func TestFailedHandshakeKeepsTheTunnel(t *testing.T) {
-	s := serve(t, "tcp4", func(s *server, c net.Conn) {
+func TestFailedHandshakeKeepsTheTunnel(t *testing.T) { synctest.Test(t, failedHandshakeKeepsTheTunnel) }
+
+func failedHandshakeKeepsTheTunnel(t *testing.T) {
+	s := serve(t, func(s *server, c net.Conn) {
 		s.request(c)
 		io.WriteString(c, "\x15\x03\x03\x00\x02\x02\x28")
 	})
 	db := load(t, testDatabase, s.addr.Port(), true)
-	o := newProber(t, db, quick()).Visit(t.Context(), endpoint(s), Remembered{})
+	o := newProber(t, s, db, quick()).Visit(t.Context(), endpoint(s), Remembered{})
 	if o.Outcome != probes.OutcomeAnswered || o.Tunnel != probes.TLS {
 		t.Errorf("%+v", summarize(o))
 	}
@@ -239,9 +242,8 @@ func TestTLSGarbage(t *testing.T) {
 		"hello of nonsense":    "\x16\x03\x03\x00\x08\x02\x00\x00\x04\x03\x03\x00\x00",
 		"alert and then bytes": "\x15\x03\x03\x00\x02\x01\x00rubbish",
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := serve(t, "tcp4", func(s *server, c net.Conn) {
+		bubble(t, name, func(t *testing.T) {
+			s := serve(t, func(s *server, c net.Conn) {
 				if s.request(c) != "" {
 					io.WriteString(c, garbage)
 				}
@@ -249,7 +251,7 @@ func TestTLSGarbage(t *testing.T) {
 			db := load(t, testDatabase, s.addr.Port(), true)
 			settings := quick()
 			settings.MaxWait = 3 * time.Second
-			o := newProber(t, db, settings).Visit(t.Context(), endpoint(s), Remembered{})
+			o := newProber(t, s, db, settings).Visit(t.Context(), endpoint(s), Remembered{})
 			if o.Outcome != probes.OutcomeAnswered {
 				t.Errorf("%+v, %q", summarize(o), o.Errors)
 			}
@@ -257,20 +259,24 @@ func TestTLSGarbage(t *testing.T) {
 	}
 }
 
-func TestNameIsSentAsSNI(t *testing.T) {
-	s := serve(t, "tcp4", inside(newTLSConfig(t), reply(page)))
+func TestNameIsSentAsSNI(t *testing.T) { synctest.Test(t, nameIsSentAsSNI) }
+
+func nameIsSentAsSNI(t *testing.T) {
+	s := serve(t, inside(newTLSConfig(t), reply(page)))
 	db := load(t, testDatabase, s.addr.Port(), true)
 	ep := endpoint(s)
 	ep.Names = []string{"192.0.2.1", "*.example", "box.example"}
-	o := newProber(t, db, quick()).Visit(t.Context(), ep, Remembered{})
+	o := newProber(t, s, db, quick()).Visit(t.Context(), ep, Remembered{})
 	if len(o.TLS) != 1 || o.TLS[0].Name != "box.example" {
 		t.Errorf("TLS facts %+v", o.TLS)
 	}
 }
 
 // A match that names TLS stays when the door then proves shut.
-func TestMatchBehindTLSStaysWithoutAHandshake(t *testing.T) {
-	s := serve(t, "tcp4", func(s *server, c net.Conn) {
+func TestMatchBehindTLSStaysWithoutAHandshake(t *testing.T) { synctest.Test(t, matchBehindTLSStaysWithoutAHandshake) }
+
+func matchBehindTLSStaysWithoutAHandshake(t *testing.T) {
+	s := serve(t, func(s *server, c net.Conn) {
 		if strings.HasPrefix(s.request(c), "GET") {
 			io.WriteString(c, "HTTP/1.1 400 Bad\r\n\r\nThe plain HTTP request was sent to HTTPS port")
 		}

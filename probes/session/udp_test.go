@@ -5,7 +5,9 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,29 +16,33 @@ import (
 )
 
 // serveUDP answers each datagram with what reply gives; nil sends nothing.
-func serveUDP(t *testing.T, reply func(n int, request string) []byte) probes.Endpoint {
+func serveUDP(t *testing.T, reply func(n int, request string) []byte) *server {
 	t.Helper()
-	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	n := 0
+	var mu sync.Mutex
+	return serve(t, func(_ *server, c net.Conn) {
 		buf := make([]byte, 2048)
-		for n := 0; ; n++ {
-			size, from, err := c.ReadFromUDPAddrPort(buf)
+		for {
+			size, err := c.Read(buf)
 			if err != nil {
 				return
 			}
-			if out := reply(n, string(buf[:size])); out != nil {
-				c.WriteToUDPAddrPort(out, from)
+			mu.Lock()
+			out := reply(n, string(buf[:size]))
+			n++
+			mu.Unlock()
+			if out != nil {
+				c.Write(out)
 			}
 		}
-	}()
-	t.Cleanup(func() { c.Close(); <-done })
-	addr := c.LocalAddr().(*net.UDPAddr).AddrPort()
-	return probes.Endpoint{Addr: addr.Addr(), Port: addr.Port(), Transport: probes.UDP}
+	})
+}
+
+// udpEndpoint is the server's port as a UDP one.
+func udpEndpoint(s *server) probes.Endpoint {
+	ep := endpoint(s)
+	ep.Transport = probes.UDP
+	return ep
 }
 
 // loadSlow gives a database whose UDP probes wait long enough for one retry.
@@ -106,10 +112,10 @@ func TestUDP(t *testing.T) {
 		},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			ep := serveUDP(t, tt.reply)
-			o := newProber(t, loadSlow(t, ep.Port), quick()).Visit(t.Context(), ep, tt.known)
+		bubble(t, tt.name, func(t *testing.T) {
+			s := serveUDP(t, tt.reply)
+			db := loadSlow(t, s.addr.Port())
+			o := newProber(t, s, db, quick()).Visit(t.Context(), udpEndpoint(s), tt.known)
 			if diff := cmp.Diff(tt.want, summarize(o)); diff != "" {
 				t.Error(diff)
 			}
@@ -129,7 +135,7 @@ func TestUDPRefused(t *testing.T) {
 	c.Close()
 	db := load(t, testDatabase, addr.Port(), false)
 	ep := probes.Endpoint{Addr: addr.Addr(), Port: addr.Port(), Transport: probes.UDP}
-	o := newProber(t, db, quick()).Visit(t.Context(), ep, Remembered{})
+	o := newProber(t, nil, db, quick()).Visit(t.Context(), ep, Remembered{})
 	want := summary{Outcome: probes.OutcomeRefused, Strength: probes.Unmatched, State: probes.Closed}
 	if diff := cmp.Diff(want, summarize(o)); diff != "" {
 		t.Error(diff)
@@ -137,22 +143,52 @@ func TestUDPRefused(t *testing.T) {
 }
 
 func TestUDPRetriesArePacedAndCounted(t *testing.T) {
-	t.Parallel()
-	ep := serveUDP(t, func(int, string) []byte { return nil })
+	synctest.Test(t, udpRetriesArePacedAndCounted)
+}
+
+func udpRetriesArePacedAndCounted(t *testing.T) {
+	s := serveUDP(t, func(int, string) []byte { return nil })
 	settings := quick()
 	settings.MaxProbes = 1
 	calls := 0
 	p, err := New(Config{
-		Database: loadSlow(t, ep.Port), Settings: settings,
+		Database: loadSlow(t, s.addr.Port()), Settings: settings, Dialer: s.dialer,
 		Pace: func(context.Context, netip.AddrPort) error { calls++; return nil },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	o := p.Visit(t.Context(), ep, Remembered{})
+	o := p.Visit(t.Context(), udpEndpoint(s), Remembered{})
 	// 0 s and 1 s; the third at 3 s is past the probe's 1.5 s.
-	if calls != 2 || o.Cost.BytesOut != 2*len("echo?") || time.Since(start) > 3*time.Second {
+	if calls != 2 || o.Cost.BytesOut != 2*len("echo?") || time.Since(start) > 1600*time.Millisecond {
 		t.Errorf("%d sends, %d bytes, %v", calls, o.Cost.BytesOut, time.Since(start))
+	}
+}
+
+// One exchange over a real socket: what the tests in memory take for granted.
+func TestUDPOnLoopback(t *testing.T) {
+	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		buf := make([]byte, 2048)
+		for {
+			_, from, err := c.ReadFromUDPAddrPort(buf)
+			if err != nil {
+				return
+			}
+			c.WriteToUDPAddrPort([]byte("echo 9!"), from)
+		}
+	})
+	defer wg.Wait()
+	defer c.Close()
+	addr := c.LocalAddr().(*net.UDPAddr).AddrPort()
+	ep := probes.Endpoint{Addr: addr.Addr(), Port: addr.Port(), Transport: probes.UDP}
+	o := newProber(t, nil, load(t, testDatabase, ep.Port, false), quick()).Visit(t.Context(), ep, Remembered{})
+	if o.Version != "9" || o.Cost.Probes != 1 {
+		t.Errorf("%+v", summarize(o))
 	}
 }
