@@ -31,7 +31,8 @@ func TestMain(m *testing.M) {
 
 // TestScript runs the program as people do: testdata/script has one file per
 // behaviour. The scripts speak to loopback addresses alone, and write below
-// their own directories.
+// their own directories. With SONDE_UPDATE_SCRIPTS=1 what cmp finds different
+// is written into the scripts.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",

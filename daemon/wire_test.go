@@ -129,7 +129,7 @@ func TestPrefixes(t *testing.T) {
 		"0.0.0.0/0":                    "[0.0.0.0/0]",
 	} {
 		var rs []config.Range
-		for _, s := range strings.Fields(ranges) {
+		for s := range strings.FieldsSeq(ranges) {
 			rs = append(rs, mustRange(t, s))
 		}
 		if got := fmt.Sprint(prefixes(config.NewAddrSet(rs...))); got != want {
