@@ -4,6 +4,7 @@
 package scan
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"net/netip"
@@ -31,7 +32,7 @@ type Sweeper interface {
 type Plan struct {
 	Targets iter.Seq[capture.Target]
 	Names   func(netip.Addr) []string
-	Visits  int // conversations at once
+	Visits  int // conversations at once, at least 1
 	Sweeper Sweeper
 	Visitor Visitor
 	// Found is called with each open endpoint once it is identified, from one
@@ -63,73 +64,97 @@ type host struct {
 	ports  []probes.Observation
 }
 
-// Run scans. When ctx ends early the result has what was found by then, and
-// the error is that of ctx.
+// A pass is one call of Run.
+type pass struct {
+	Plan
+	progress *Progress
+	slots    chan struct{} // one element per conversation
+	visits   sync.WaitGroup
+
+	mu    sync.Mutex // guards what follows, and calls of Found
+	hosts map[netip.Addr]*host
+}
+
+// Run scans. When ctx ends early the result has what was found by then, open
+// ports without an identity included, and the error is that of ctx.
 func Run(ctx context.Context, p Plan, progress *Progress) (Result, error) {
-	var (
-		mu     sync.Mutex // guards hosts and calls of p.Found
-		hosts  = map[netip.Addr]*host{}
-		visits sync.WaitGroup
-		slots  = make(chan struct{}, p.Visits)
-	)
-	at := func(a netip.Addr) *host { // mu is held
-		h := hosts[a]
-		if h == nil {
-			h = &host{hidden: map[report.Hidden]int{}}
-			hosts[a] = h
-		}
-		return h
-	}
-	visit := func(r capture.Reply) {
-		defer visits.Done()
-		defer func() { <-slots }()
-		ep := probes.Endpoint{Addr: r.Addr.Addr(), Port: r.Addr.Port(),
-			Transport: probes.Transport(r.Network)}
-		if p.Names != nil {
-			ep.Names = p.Names(ep.Addr)
-		}
-		obs := p.Visitor.Visit(ctx, ep, session.Remembered{})
-		if ctx.Err() != nil {
-			return
-		}
-		progress.Visits.Add(1)
-		mu.Lock()
-		defer mu.Unlock()
-		if obs.State != probes.Open && r.Kind == capture.Accepted {
-			// It was open a moment ago: that is what a scan tells.
-			obs.State, obs.Reason = probes.Open, r.Reason
-		}
-		at(ep.Addr).ports = append(at(ep.Addr).ports, obs)
-		if p.Found != nil {
-			p.Found(obs)
-		}
-	}
-	stats, err := p.Sweeper.Sweep(ctx, p.Targets, func(r capture.Reply) {
-		progress.Asked.Add(1)
-		mu.Lock()
-		h := at(r.Addr.Addr())
-		open := r.Kind == capture.Accepted || r.Kind == capture.Answered
-		h.up = h.up || open || r.Kind == capture.Refused
-		if !open {
-			h.hidden[hiddenAs(r)]++
-		}
-		mu.Unlock()
-		if !open {
-			return
-		}
-		progress.Open.Add(1)
-		select { // discovery waits when it finds more than can be asked
-		case slots <- struct{}{}:
-			visits.Add(1)
-			go visit(r)
-		case <-ctx.Done():
-		}
-	})
-	visits.Wait()
+	r := &pass{Plan: p, progress: progress, hosts: map[netip.Addr]*host{},
+		slots: make(chan struct{}, max(1, p.Visits))}
+	stats, err := p.Sweeper.Sweep(ctx, p.Targets, func(reply capture.Reply) { r.take(ctx, reply) })
+	r.visits.Wait()
 	if err == nil {
 		err = ctx.Err()
 	}
-	return result(hosts, p.Names, stats.Degraded), err
+	return r.result(stats.Degraded), err
+}
+
+// take takes one reply of discovery, and waits when more is open than can be
+// asked.
+func (p *pass) take(ctx context.Context, r capture.Reply) {
+	p.progress.Asked.Add(1)
+	open := r.Kind == capture.Accepted || r.Kind == capture.Answered
+	p.mu.Lock()
+	h := p.at(r.Addr.Addr())
+	h.up = h.up || open || r.Kind == capture.Refused
+	if !open {
+		h.hidden[hiddenAs(r)]++
+	}
+	p.mu.Unlock()
+	if !open {
+		return
+	}
+	p.progress.Open.Add(1)
+	select {
+	case p.slots <- struct{}{}:
+		p.visits.Go(func() {
+			defer func() { <-p.slots }()
+			p.visit(ctx, r)
+		})
+	case <-ctx.Done():
+		p.add(probes.Observation{Addr: r.Addr.Addr(), Port: r.Addr.Port(),
+			Transport: probes.Transport(r.Network), State: probes.Open, Reason: r.Reason,
+			Strength: probes.Unmatched, Outcome: probes.OutcomeInconclusive}, false)
+	}
+}
+
+// visit asks what runs at an open port.
+func (p *pass) visit(ctx context.Context, r capture.Reply) {
+	ep := probes.Endpoint{Addr: r.Addr.Addr(), Port: r.Addr.Port(),
+		Transport: probes.Transport(r.Network)}
+	if p.Names != nil {
+		ep.Names = p.Names(ep.Addr)
+	}
+	obs := p.Visitor.Visit(ctx, ep, session.Remembered{})
+	if obs.State != probes.Open {
+		// It was open a moment ago: that is what a scan tells.
+		obs.State, obs.Reason = probes.Open, r.Reason
+	}
+	p.add(obs, ctx.Err() == nil)
+}
+
+// add keeps an open port, and tells of it when it was asked to the end.
+func (p *pass) add(obs probes.Observation, identified bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := p.at(obs.Addr)
+	h.ports = append(h.ports, obs)
+	if !identified {
+		return
+	}
+	p.progress.Visits.Add(1)
+	if p.Found != nil {
+		p.Found(obs)
+	}
+}
+
+// at gives the host of an address. The caller holds p.mu.
+func (p *pass) at(a netip.Addr) *host {
+	h := p.hosts[a]
+	if h == nil {
+		h = &host{hidden: map[report.Hidden]int{}}
+		p.hosts[a] = h
+	}
+	return h
 }
 
 // hiddenAs is the line under which a reply that is not listed is counted.
@@ -146,25 +171,35 @@ func hiddenAs(r capture.Reply) report.Hidden {
 	return n
 }
 
-func result(hosts map[netip.Addr]*host, names func(netip.Addr) []string, degraded bool) Result {
+// result sorts what was found: hosts by address, ports by transport and
+// number, hidden ones the most first.
+func (p *pass) result(degraded bool) Result {
 	res := Result{Degraded: degraded}
-	for a, h := range hosts {
+	for a, h := range p.hosts {
 		if !h.up {
 			continue
 		}
 		res.Up++
 		res.Open += len(h.ports)
 		out := report.Host{Addr: a, Ports: h.ports}
-		if names != nil {
-			out.Names = names(a)
+		if p.Names != nil {
+			out.Names = p.Names(a)
 		}
 		for n, count := range h.hidden {
 			n.Count = count
 			out.Hidden = append(out.Hidden, n)
 		}
-		slices.SortFunc(out.Hidden, func(x, y report.Hidden) int { return y.Count - x.Count })
+		slices.SortFunc(out.Hidden, compareHidden)
+		slices.SortFunc(out.Ports, func(x, y probes.Observation) int {
+			return cmp.Or(cmp.Compare(x.Transport, y.Transport), cmp.Compare(x.Port, y.Port))
+		})
 		res.Hosts = append(res.Hosts, out)
 	}
 	slices.SortFunc(res.Hosts, func(x, y report.Host) int { return x.Addr.Compare(y.Addr) })
 	return res
+}
+
+func compareHidden(x, y report.Hidden) int {
+	return cmp.Or(cmp.Compare(y.Count, x.Count), cmp.Compare(x.Transport, y.Transport),
+		cmp.Compare(x.State, y.State), cmp.Compare(x.Reason, y.Reason))
 }
