@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,7 +51,7 @@ type world struct {
 	looks   int         // sweeps over a single target
 	flying  map[netip.AddrPort]bool
 	most    int // visits at once
-	yielded int
+	yielded atomic.Int64
 }
 
 type visited struct {
@@ -140,9 +141,7 @@ func (w *world) Sweep(ctx context.Context, targets iter.Seq[capture.Target], yie
 		}
 		w.mu.Unlock()
 		yield(r)
-		w.mu.Lock()
-		w.yielded++
-		w.mu.Unlock()
+		w.yielded.Add(1)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

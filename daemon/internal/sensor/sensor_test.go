@@ -5,6 +5,7 @@ import (
 	"iter"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -285,16 +286,17 @@ func TestClockSetBack(t *testing.T) {
 	})
 }
 
-// TestClockSetBackWhileRunning: the wall clock jumps by a day under the loop.
-func TestClockSetBackWhileRunning(t *testing.T) {
+// TestTimerBeforeItsTime: a timer that fires when the clock of the schedule
+// is not there yet is set again, and nothing is left out.
+func TestTimerBeforeItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 22)
 		s := newStore(w)
 		cfg := configOf(w, s)
-		var back time.Duration
-		cfg.Now = func() time.Time { return time.Now().Add(-back) }
+		var back atomic.Int64
+		cfg.Now = func() time.Time { return time.Now().Add(-time.Duration(back.Load())) }
 		runFor(t, cfg, time.Hour, map[time.Duration]func(){
-			2 * time.Minute: func() { back = 100 * time.Millisecond },
+			2 * time.Minute: func() { back.Store(int64(100 * time.Millisecond)) },
 		})
 		if n := len(w.visitsOf(22)); n < 12 {
 			t.Errorf("%d visits in an hour", n)
@@ -471,12 +473,12 @@ func TestDiscoveryWaitsForVisits(t *testing.T) {
 		go func() { done <- sensor.Run(ctx, func() {}) }()
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if n := w.yielded; n < owedMost || n > owedMost+cfg.Visits+1 {
+		if n := int(w.yielded.Load()); n < owedMost || n > owedMost+cfg.Visits+1 {
 			t.Errorf("%d replies taken while nothing was visited, want %d", n, owedMost)
 		}
 		time.Sleep(24 * time.Hour) // some are visited: discovery goes on
 		synctest.Wait()
-		if n := w.yielded; n < owedMost+200 {
+		if n := w.yielded.Load(); n < owedMost+200 {
 			t.Errorf("%d replies taken after a day", n)
 		}
 		cancel()
