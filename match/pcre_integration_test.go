@@ -72,7 +72,8 @@ func (c *comparison) answer(set *Set, a shared.Answer) {
 			if first == nil {
 				first = &l.rules[i]
 			}
-			if ok, _ := l.index.Check(i, a.Data); !ok || state.Next(i) != i {
+			contains, _ := l.index.Contains(i, a.Data)
+			if !contains || !l.index.Fits(i, a.Data) || state.Next(i) != i {
 				c.t.Errorf("%s on %v: the index stops a match", a.ID, l.rules[i].Pos)
 			}
 		}

@@ -101,19 +101,39 @@ func (l *List) verify(sc *Scratch, s *search, answer []byte, limit int) int {
 
 // ask finds whether one line matches.
 func (l *List) ask(sc *Scratch, line int, answer []byte) engine.Result {
-	ok, read := l.index.Check(line, answer)
-	sc.steps += read/bytesPerStep + 1
-	if !ok {
+	sc.steps++
+	if !l.index.Fits(line, answer) {
 		return engine.NoMatch
 	}
-	verdict, steps := sc.machine.Search(l.programs[line], answer)
+	program := l.programs[line]
+	if program.Strategy() != engine.OnePass {
+		// A one-pass program finds out sooner than a search for its literals.
+		if len(answer) > glanceFrom {
+			verdict, steps := sc.machine.Glance(program, answer)
+			sc.steps += steps
+			if verdict != engine.Undecided {
+				return verdict
+			}
+		}
+		ok, read := l.index.Contains(line, answer)
+		sc.steps += read / bytesPerStep
+		if !ok {
+			return engine.NoMatch
+		}
+	}
+	verdict, steps := sc.machine.Search(program, answer)
 	sc.steps += steps
 	return verdict
 }
 
+// glanceFrom is the length from which a few steps of the engine cost less than
+// the search for the literals of a line; most candidates of a long answer fail
+// in their first steps.
+const glanceFrom = 2048
+
 // bytesPerStep is how many bytes a search for a literal passes in the time of
 // one step.
-const bytesPerStep = 32
+const bytesPerStep = 16
 
 // all is first for MatchAll: it goes on behind the first hit.
 func (l *List) all(sc *Scratch, s *search, answer []byte, t *Trace, limit int) {

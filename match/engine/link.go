@@ -33,9 +33,14 @@ func (c *Compiler) link(p *Program) {
 		}
 	}
 	p.first = f.from(c, 0)
-	if lit, n := p.follow(0); !p.anchored {
-		p.prefix = p.lits[lit : lit+n]
+	if p.anchored {
+		return
 	}
+	lit, n := p.follow(0)
+	if n == 0 && p.first != nil && p.first.Len() == 1 {
+		lit, n = p.literal([]byte{p.first.First()})
+	}
+	p.prefix = p.lits[lit : lit+n]
 }
 
 // maxFollow is how long a string that follows is looked for at once.

@@ -54,9 +54,7 @@ func (m *Machine) runEnd(p *Program, in *inst, b []byte, pos int, marking bool) 
 		for end < most && in.set.Contains(b[end]) && !m.seen(p, in, end+1) {
 			end++
 		}
-	case in.op == opStar && in.x == shapeAll:
-		end = most
-	case in.op == opStar && in.x >= shapeBut:
+	case in.op == opStar && in.x > 0:
 		end += runLength(b[pos:], in.x)
 		m.steps += (end - pos) / bytesPerStep
 		return end

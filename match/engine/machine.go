@@ -77,7 +77,9 @@ func (m *Machine) search(p *Program, b []byte, limit int) Result {
 		last = min(last, 0)
 	}
 	for start := 0; start <= last; start++ {
-		if len(p.prefix) > 0 {
+		if p.anchored {
+			// There is nothing to look for.
+		} else if len(p.prefix) > 0 {
 			n := indexString(b[start:], p.prefix)
 			if n < 0 {
 				m.steps += (len(b) - start) / bytesPerStep

@@ -68,6 +68,17 @@ func (m *Machine) Search(p *Program, b []byte) (Result, int) {
 	return m.search(p, b, m.steps+MaxSteps), m.steps
 }
 
+// Glance is Search that takes no more than some hundred steps and says
+// Undecided if these are not enough.
+func (m *Machine) Glance(p *Program, b []byte) (Result, int) {
+	b = b[:min(len(b), MaxSubject)]
+	m.prepare(p, len(b))
+	return m.search(p, b, glanceSteps), m.steps
+}
+
+// glanceSteps are those of Glance.
+const glanceSteps = 256
+
 // cheapSteps is how far plain backtracking goes: what the automaton, or
 // clearing the visited bits, costs too.
-func cheapSteps(n int) int { return 2048 + n/2 }
+func cheapSteps(n int) int { return 2048 + n }

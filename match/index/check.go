@@ -100,14 +100,30 @@ const minFloating = 3
 // maxOffset is where an offset counts as varying: what is kept of it is small.
 const maxOffset = 1 << 14
 
-// Check reports whether b can match line n, as far as that is cheap to say,
-// and how many bytes were read for it.
-func (x *Index) Check(n int, b []byte) (ok bool, read int) {
+// Fits reports whether b can match line n, as far as its length, its first
+// bytes and its end say.
+func (x *Index) Fits(n int, b []byte) bool {
 	for i := x.first[n]; ; i++ {
-		fits, r := x.check(int(i), b)
+		if fits := x.fits(int(i), b); fits || !x.checks[i].more {
+			return fits
+		}
+	}
+}
+
+// Contains reports whether b can match line n, as far as the literals of the
+// line say, and how many bytes were read for it.
+func (x *Index) Contains(n int, b []byte) (ok bool, read int) {
+	for i := x.first[n]; ; i++ {
+		c := &x.checks[i]
+		_, from := x.since(int(i))
+		runs := x.runs[from:c.runs]
+		if c.tail {
+			runs = runs[:len(runs)-1]
+		}
+		found, r := x.contains(runs, b)
 		read += r
-		if fits || !x.checks[i].more {
-			return fits, read
+		if found || !c.more {
+			return found, read
 		}
 	}
 }
@@ -120,28 +136,24 @@ func (x *Index) since(i int) (places, runs uint32) {
 	return x.checks[i-1].places, x.checks[i-1].runs
 }
 
-func (x *Index) check(i int, b []byte) (ok bool, read int) {
+func (x *Index) fits(i int, b []byte) bool {
 	c := &x.checks[i]
 	if len(b) < int(c.minLen) || len(b) > int(c.maxLen) {
-		return false, 0
+		return false
 	}
-	places, from := x.since(i)
+	places, _ := x.since(i)
 	for _, p := range x.places[places:c.places] {
 		if int(p.offset) >= len(b) || !x.sets[p.set].Contains(b[p.offset]) {
-			return false, 0
+			return false
 		}
 	}
-	runs := x.runs[from:c.runs]
-	if c.tail {
-		last := &runs[len(runs)-1]
-		runs = runs[:len(runs)-1]
-		text := x.textOf(last)
-		if !hasSuffix(b, text, last.fold) &&
-			(b[len(b)-1] != '\n' || !hasSuffix(b[:len(b)-1], text, last.fold)) {
-			return false, 0
-		}
+	if !c.tail {
+		return true
 	}
-	return x.contains(runs, b)
+	last := &x.runs[c.runs-1]
+	text := x.textOf(last)
+	return hasSuffix(b, text, last.fold) ||
+		b[len(b)-1] == '\n' && hasSuffix(b[:len(b)-1], text, last.fold)
 }
 
 // contains reports whether b has the runs, one behind the other.

@@ -143,7 +143,8 @@ func (r *Rivals) Run(e Engine) []Search {
 	r.flush()
 	searches := make([]Search, r.count)
 	for i := range searches {
-		searches[i] = Search{time.Duration(r.get()), r.get(), r.get()}
+		took := time.Duration(r.get())*time.Second + time.Duration(r.get())
+		searches[i] = Search{took, r.get(), r.get()}
 	}
 	return searches
 }

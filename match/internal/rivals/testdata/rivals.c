@@ -7,8 +7,9 @@
  *                                           and of Hyperscan to compile it,
  *                                           KiB of Hyperscan, lines it lacks
  *   'A' nlists list... length answer        remember an answer -> nothing
- *   'R' engine                              per answer: ns, place of the list
- *                                           and of the line in it, or -1 -1
+ *   'C'                                     forget the answers -> nothing
+ *   'R' engine                              per answer: s and ns, place of the
+ *                                           list and of the line in it, or -1
  *
  * Engine 0 is PCRE2's interpreter, 1 its JIT, each line by line without
  * limits. Engine 2 is Hyperscan, all lines of a list at once: it gives no
@@ -59,6 +60,12 @@ static uint32_t get32(void)
 static void put32(int32_t v)
 {
 	fwrite(&v, sizeof v, 1, stdout);
+}
+
+static void put_time(double ns)
+{
+	put32((int32_t)(ns / 1e9));
+	put32((int32_t)((int64_t)ns % 1000000000));
 }
 
 static double now(void)
@@ -241,7 +248,7 @@ static void run(void)
 				line = first_pcre(l, a, (int)engine);
 			}
 		}
-		put32((int32_t)(now() - t0));
+		put_time(now() - t0);
 		put32(line < 0 ? -1 : (int32_t)j - 1);
 		put32(line);
 	}
