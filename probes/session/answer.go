@@ -26,6 +26,7 @@ type answer struct {
 	ends   endFunc       // nil where no syntax is known
 
 	buf  []byte
+	rest []byte    // what came behind a proven end, in the memory behind buf
 	from int       // where the answer to what was said last begins
 	need int       // length behind from at which asking ends can tell more
 	last time.Time // when the newest byte came
@@ -40,7 +41,7 @@ type endFunc func(b []byte) (n, need int)
 // room is how many more bytes the answer can take.
 func (a *answer) room() int { return a.limit - len(a.buf) }
 
-// add appends b, which came at now. Bytes after the end are dropped.
+// add appends b, which came at now. Bytes after the end are left out.
 func (a *answer) add(now time.Time, b []byte) {
 	if a.end != growing || len(b) == 0 {
 		return
@@ -53,6 +54,7 @@ func (a *answer) add(now time.Time, b []byte) {
 	if fresh := a.buf[a.from:]; a.ends != nil && len(fresh) >= a.need {
 		n, need := a.ends(fresh)
 		if n >= 0 {
+			a.rest = a.buf[a.from+n:]
 			a.buf, a.end = a.buf[:a.from+n], proven
 			return
 		}
@@ -106,10 +108,26 @@ func (a *answer) heard() bool { return len(a.buf) > a.from }
 // final reports whether no more bytes are wanted.
 func (a *answer) final() bool { return a.end != growing }
 
+// reopen takes back a proven end: what came behind it, and what comes until it
+// settles, belongs to the answer too.
+func (a *answer) reopen() {
+	a.buf = append(a.buf, a.rest...)
+	a.rest, a.ends, a.end = nil, nil, growing
+	if a.room() == 0 {
+		a.end = full
+	}
+}
+
+// rejoin makes one answer of all that came, after a wait for more.
+func (a *answer) rejoin(how ending) {
+	a.from = 0
+	a.finish(how)
+}
+
 // more waits for another answer on the same connection, which is appended: a
 // rule sees both (SCAN-SEMANTICS part 1, F.1).
 func (a *answer) more(ends endFunc) {
-	a.end, a.ends, a.from, a.need = growing, ends, len(a.buf), 0
+	a.end, a.ends, a.from, a.need, a.rest = growing, ends, len(a.buf), 0, nil
 	if a.room() == 0 {
 		a.end = full
 	}

@@ -67,7 +67,7 @@ func (v *visit) dial(ctx context.Context) (*line, *connectError) {
 func (v *visit) addr() netip.AddrPort { return netip.AddrPortFrom(v.ep.Addr, v.ep.Port) }
 
 // classify says what a failed connect, or an error of a UDP socket, tells of
-// the endpoint. What only speaks about this machine or this moment, such as a
+// the endpoint. The reasons are in nmap's words where it has one. What only speaks about this machine or this moment, such as a
 // lack of descriptors, is inconclusive.
 func classify(err error) *connectError {
 	e := &connectError{err: err}
@@ -78,12 +78,16 @@ func classify(err error) *connectError {
 		e.outcome, e.state, e.reason = probes.OutcomeRefused, probes.Closed, "conn-refused"
 	case errors.Is(err, syscall.ECONNRESET):
 		e.outcome, e.state, e.reason = probes.OutcomeRefused, probes.Closed, "reset"
+	case errors.Is(err, syscall.ENOPROTOOPT):
+		e.outcome, e.state, e.reason = probes.OutcomeRefused, probes.Closed, "proto-unreach"
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.EHOSTDOWN):
-		e.outcome, e.state, e.reason = probes.OutcomeUnreachable, probes.Filtered, "host-unreachable"
+		e.outcome, e.state, e.reason = probes.OutcomeUnreachable, probes.Filtered, "host-unreach"
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.ENETDOWN):
-		e.outcome, e.state, e.reason = probes.OutcomeUnreachable, probes.Filtered, "net-unreachable"
+		e.outcome, e.state, e.reason = probes.OutcomeUnreachable, probes.Filtered, "net-unreach"
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
-		e.outcome, e.state, e.reason = probes.OutcomeUnreachable, probes.Filtered, "admin-prohibited"
+		// Not an ICMP message, which is told as EHOSTUNREACH, but a packet
+		// filter of this machine.
+		e.outcome, e.state, e.reason = probes.OutcomeUnreachable, probes.Filtered, "locally-prohibited"
 	case timedOut:
 		e.outcome, e.state, e.reason = probes.OutcomeSilent, probes.Filtered, "no-response"
 	default:

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"sonde/probes"
 )
 
@@ -37,9 +39,10 @@ func TestConnectErrors(t *testing.T) {
 		reason  string
 	}{
 		{syscall.ECONNREFUSED, probes.OutcomeRefused, probes.Closed, "conn-refused"},
-		{syscall.EHOSTUNREACH, probes.OutcomeUnreachable, probes.Filtered, "host-unreachable"},
-		{syscall.ENETUNREACH, probes.OutcomeUnreachable, probes.Filtered, "net-unreachable"},
-		{syscall.EPERM, probes.OutcomeUnreachable, probes.Filtered, "admin-prohibited"},
+		{syscall.EHOSTUNREACH, probes.OutcomeUnreachable, probes.Filtered, "host-unreach"},
+		{syscall.ENETUNREACH, probes.OutcomeUnreachable, probes.Filtered, "net-unreach"},
+		{syscall.ENOPROTOOPT, probes.OutcomeRefused, probes.Closed, "proto-unreach"},
+		{syscall.EPERM, probes.OutcomeUnreachable, probes.Filtered, "locally-prohibited"},
 		{os.ErrDeadlineExceeded, probes.OutcomeSilent, probes.Filtered, "no-response"},
 		{syscall.EMFILE, probes.OutcomeInconclusive, "", "not tried"},
 		{syscall.EADDRNOTAVAIL, probes.OutcomeInconclusive, "", "not tried"},
@@ -142,5 +145,31 @@ func TestSettingsAreChecked(t *testing.T) {
 	}
 	if _, err := New(Config{Settings: quick()}); err == nil {
 		t.Error("no database: no error")
+	}
+}
+
+// A recorder notes what is dialled and refuses it.
+type recorder []string
+
+func (r *recorder) DialContext(_ context.Context, network, address string) (net.Conn, error) {
+	*r = append(*r, network+" "+address)
+	return nil, syscall.ECONNREFUSED
+}
+
+func TestZoneIsDialled(t *testing.T) {
+	var dialled recorder
+	p, err := New(Config{Database: load(t, testDatabase, 80, false), Settings: quick(), Dialer: &dialled})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, transport := range []probes.Transport{probes.TCP, probes.UDP} {
+		ep := probes.Endpoint{Addr: netip.MustParseAddr("fe80::1%eth7"), Port: 80, Transport: transport}
+		if o := p.Visit(t.Context(), ep, Remembered{}); o.Addr.Zone() != "eth7" {
+			t.Errorf("observed %v", o.Addr)
+		}
+	}
+	want := recorder{"tcp [fe80::1%eth7]:80", "udp [fe80::1%eth7]:80"}
+	if diff := cmp.Diff(want, dialled); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -37,6 +37,26 @@ func greetingEnd(b []byte) (n, need int) {
 	}
 }
 
+// isGreeting reports whether b is a line greeting and nothing else: whole lines,
+// and but for an SSH id all with the code of the first, which is one of success.
+func isGreeting(b []byte) bool {
+	if !hasPrefixSoFar(b, "SSH-") && (len(b) == 0 || b[0] != '2') {
+		return false
+	}
+	for rest := b; ; {
+		n, _ := greetingEnd(rest)
+		switch {
+		case n < 0:
+			return false
+		case n == len(rest):
+			return true
+		}
+		if rest = rest[n:]; !bytes.HasPrefix(rest, b[:3]) {
+			return false
+		}
+	}
+}
+
 // hasPrefixSoFar reports whether b begins with prefix, or may still.
 func hasPrefixSoFar(b []byte, prefix string) bool {
 	return len(b) > 0 && strings.HasPrefix(prefix, string(b[:min(len(b), len(prefix))]))

@@ -43,6 +43,7 @@ func (v *visit) judge(ctx context.Context, pr *probes.Probe, l *line) (over bool
 	v.seen(l.answer.last)
 	f, undecided := find(pr, v.scratch, l.answer.buf)
 	f.end = l.answer.end
+	v.cut = v.cut || f.end == cutShort
 	for _, rule := range undecided {
 		v.undecided = true
 		v.note("rule %s reached a limit", rule.Name())
@@ -53,7 +54,7 @@ func (v *visit) judge(ctx context.Context, pr *probes.Probe, l *line) (over bool
 	switch {
 	case f.strength != probes.Hard:
 		return false
-	case v.ep.Transport == probes.UDP, v.tunnel != probes.NoTunnel:
+	case v.ep.Transport == probes.UDP, v.tunnel != probes.NoTunnel, v.shut:
 	case f.id.Service == "ssl":
 		l.close()
 		v.enter(ctx, finding{})

@@ -14,7 +14,9 @@ import (
 	"sonde/probes/ports"
 )
 
-func TestSilentPortKeepsToTheWaitingBudget(t *testing.T) { synctest.Test(t, silentPortKeepsToTheWaitingBudget) }
+func TestSilentPortKeepsToTheWaitingBudget(t *testing.T) {
+	synctest.Test(t, silentPortKeepsToTheWaitingBudget)
+}
 
 func silentPortKeepsToTheWaitingBudget(t *testing.T) {
 	s := serve(t, func(_ *server, c net.Conn) { drain(c) })
@@ -146,6 +148,24 @@ match controller m|^c|
 			t.Errorf("%s/%d: %s service %q", tt.transport, tt.port, o.Strength, o.Service)
 		}
 	}
+}
+
+// What was learned while it was allowed is not sent to an industrial port.
+func TestRememberedProbeAtAnIndustrialPort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, reply(page))
+		db := load(t, testDatabase, s.addr.Port(), false)
+		settings := quick()
+		settings.Allow.Industrial = true
+		ep := endpoint(s)
+		ep.Port = 502
+		p := newProber(t, s, db, settings)
+		for _, known := range []Remembered{{}, {Probe: "GetRequest"}, {Probe: "GetRequest", Tunnel: probes.TLS}} {
+			if o := p.Visit(t.Context(), ep, known); len(s.requests()) > 0 || len(o.Asked) > 0 {
+				t.Errorf("after %+v: sent %q", known, s.requests())
+			}
+		}
+	})
 }
 
 func TestCancelledVisitEndsAtOnce(t *testing.T) { synctest.Test(t, cancelledVisitEndsAtOnce) }

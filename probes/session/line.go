@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -15,6 +16,8 @@ type line struct {
 	opened time.Time     // when the connect, or the handshake, was complete
 	rtt    time.Duration // how long the connect took
 	err    error         // how the reading ended, io.EOF for a plain close
+	said   bool          // something was sent on it
+	empty  bool          // a datagram without a byte came
 
 	release func() // ends the watch over the context
 }
@@ -64,10 +67,11 @@ func (l *line) hear(ctx context.Context, b *budget, patience, until time.Time) {
 	for !l.answer.final() {
 		room := buf[:min(len(buf), l.answer.room(), b.room())]
 		n, err := l.read(ctx, room, l.answer.wake(patience, until))
-		if errors.Is(err, os.ErrDeadlineExceeded) {
+		if errors.Is(err, os.ErrDeadlineExceeded) || l.datagrams() && err != nil {
 			// A machine under load comes late: what the kernel has taken in
-			// meanwhile counts before the silence does.
-			n, err = l.read(ctx, room, time.Now().Add(glance))
+			// meanwhile counts before the silence does. And of an ICMP error
+			// it tells before it hands out the datagrams that came earlier.
+			n, err = l.secondLook(ctx, room, err)
 		}
 		now := time.Now()
 		l.answer.add(now, buf[:n])
@@ -75,7 +79,11 @@ func (l *line) hear(ctx context.Context, b *budget, patience, until time.Time) {
 		switch {
 		case l.answer.final():
 		case ctx.Err() != nil:
+			l.answer.expire(now)
 			return
+		case n == 0 && err == nil && l.datagrams():
+			l.empty = true
+			l.answer.finish(proven)
 		case err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
 			l.err = err
 			l.answer.finish(closed)
@@ -92,10 +100,23 @@ func (l *line) hear(ctx context.Context, b *budget, patience, until time.Time) {
 	}
 }
 
+// secondLook reads once more after err, without waiting. If nothing came, err
+// stands, but for the news that a datagram was too long for the path: that one
+// is lost, and the next is sent in fragments.
+func (l *line) secondLook(ctx context.Context, room []byte, err error) (int, error) {
+	n, again := l.read(ctx, room, time.Now().Add(glance))
+	if again == nil || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.EMSGSIZE) {
+		return n, again
+	}
+	return 0, err
+}
+
+func (l *line) datagrams() bool { return l.conn.RemoteAddr().Network() == "udp" }
+
 // readSize is how much one read takes: a datagram must fit as a whole, as far
 // as it is wanted.
 func (l *line) readSize() int {
-	if l.conn.RemoteAddr().Network() == "udp" {
+	if l.datagrams() {
 		return l.answer.limit
 	}
 	return 4096
@@ -115,6 +136,7 @@ func (l *line) say(ctx context.Context, b *budget, payload []byte, until time.Ti
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	l.said = true
 	n, err := l.conn.Write(payload)
 	b.out += n
 	return err

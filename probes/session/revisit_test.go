@@ -27,7 +27,7 @@ func TestRememberedProbe(t *testing.T) {
 		},
 		{
 			"another service by now", reply("HI 4\r\n"), Remembered{Probe: "NULL"},
-			"Hello", 4, []string{"GET / HTTP/1.0\r\n\r\n", "HELLO\r\n"},
+			"Hello", 3, []string{"GET / HTTP/1.0\r\n\r\n", "HELLO\r\n"},
 		},
 		{"a probe that is gone", write(greet), Remembered{Probe: "Nothing"}, "OpenSSH", 1, nil},
 		{

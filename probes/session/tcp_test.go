@@ -129,7 +129,7 @@ func TestConversations(t *testing.T) {
 		{
 			name: "closes each probe without a byte",
 			talk: func(s *server, c net.Conn) { s.request(c) },
-			want: summary{Outcome: probes.OutcomeSilent, Strength: probes.Unmatched, State: probes.Open},
+			want: summary{Outcome: probes.OutcomeTCPWrapped, Strength: probes.Unmatched, State: probes.Open},
 		},
 		{
 			name: "accepts and stays silent",

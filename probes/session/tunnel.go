@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,6 +45,9 @@ func (v *visit) enter(ctx context.Context, found finding) {
 	v.tunnel = probes.TLS // a failed handshake does not refute the match
 	if found.strength == probes.Hard && v.best.strength != probes.Hard {
 		v.best = found
+		if v.outcome == probes.OutcomeInconclusive {
+			v.outcome, v.reason = "", "" // that was of the tunnel
+		}
 	}
 }
 
@@ -83,7 +88,8 @@ func (v *visit) tlsFailed() (over bool) {
 
 // connectTLS opens a connection and a tunnel in it. Later ways to offer TLS
 // are tried when an earlier one fails in a manner that they may mend. If all
-// fail, shut or notTLS says why, or the connect did.
+// fail, shut or notTLS says why, or the connect did. After a handshake that
+// succeeded it is neither: the peer speaks TLS, but not now.
 func (v *visit) connectTLS(ctx context.Context) (*line, bool) {
 	for i, hello := range v.hellos {
 		l, failed := v.dial(ctx)
@@ -101,7 +107,11 @@ func (v *visit) connectTLS(ctx context.Context) (*line, bool) {
 			break
 		}
 	}
-	if v.notTLS {
+	switch {
+	case v.shaken:
+		v.shut, v.notTLS = false, false
+		v.giveUp("handshake failed after one that succeeded")
+	case v.notTLS:
 		v.tunnel = probes.NoTunnel
 	}
 	return nil, false
@@ -116,7 +126,9 @@ func (v *visit) shake(ctx context.Context, l *line, hello tlsprobe.Config,
 	hctx, cancel := context.WithTimeout(ctx, min(limit, v.budget.max.TLSTimeout, v.budget.patience()))
 	defer cancel()
 	l.conn.SetDeadline(time.Time{}) // what listening left; the context bounds it now
-	tunnel, facts, err := tlsprobe.Handshake(hctx, l.conn, hello)
+	below := &meter{Conn: l.conn, budget: &v.budget}
+	tunnel, facts, err := tlsprobe.Handshake(hctx, below, hello)
+	below.budget = nil
 	if err != nil {
 		l.close()
 		return v.handshakeFailed(facts, err), err
@@ -124,7 +136,7 @@ func (v *visit) shake(ctx context.Context, l *line, hello tlsprobe.Config,
 	now := time.Now()
 	v.seen(now)
 	v.learn(facts)
-	v.shut, v.notTLS = false, false
+	v.shut, v.notTLS, v.stalled, v.shaken = false, false, false, true
 	l.conn, l.opened, l.answer = tunnel, now, v.newAnswer(nil)
 	return false, nil
 }
@@ -139,10 +151,12 @@ func (v *visit) handshakeFailed(facts probes.TLSFacts, err error) (again bool) {
 	} else {
 		v.note("TLS handshake: %s", facts.Alert)
 	}
+	v.stalled = spoke && (facts.Alert == "timeout" || errors.Is(err, errBytes))
+	v.lingered = v.lingered || ok && failed.Silent && facts.Alert == "timeout"
 	v.shut = v.shut || spoke
 	v.notTLS = !v.shut
 	hungUp := ok && failed.Silent && (facts.Alert == "closed" || facts.Alert == "reset")
-	return facts.Certificate == nil && (spoke || hungUp)
+	return facts.Certificate == nil && (spoke && !v.stalled || hungUp)
 }
 
 // learn keeps the facts of the handshake that showed most: of a whole one, or
@@ -158,11 +172,53 @@ func (v *visit) learn(facts probes.TLSFacts) {
 	}
 }
 
-// turnedAway notes an alert that came after the handshake: since TLS 1.3 this
-// is how a server tells that it wants a client certificate.
-func (v *visit) turnedAway(alert string) {
+// alerted notes an alert that came after the handshake. Before anything was
+// said it is about us, and so are some at any time: since TLS 1.3 this is how a
+// server tells that it wants a client certificate. Others end one connection.
+func (v *visit) alerted(l *line, alert string) {
+	if l.said && !slices.Contains(turnAways, alert) {
+		v.note("closed: TLS alert: %s", alert)
+		return
+	}
 	v.shut = true
 	if len(v.tls) > 0 {
 		v.tls[0].Alert = alert
 	}
+}
+
+// turnAways are the alerts about a client certificate (RFC 8446 section 6.2),
+// as crypto/tls names them.
+var turnAways = []string{
+	"certificate required", "bad certificate", "unsupported certificate",
+	"revoked certificate", "expired certificate", "unknown certificate",
+	"unknown certificate authority", "access denied", "handshake failure",
+}
+
+// errBytes ends a handshake that moves more than the visit may.
+var errBytes = errors.New("byte budget spent")
+
+// A meter counts what a handshake moves, as long as it has a budget.
+type meter struct {
+	net.Conn
+	budget *budget
+}
+
+func (m *meter) Read(b []byte) (int, error) {
+	if m.budget == nil {
+		return m.Conn.Read(b)
+	}
+	if m.budget.room() == 0 {
+		return 0, errBytes
+	}
+	n, err := m.Conn.Read(b[:min(len(b), m.budget.room())])
+	m.budget.in += n
+	return n, err
+}
+
+func (m *meter) Write(b []byte) (int, error) {
+	n, err := m.Conn.Write(b)
+	if m.budget != nil {
+		m.budget.out += n
+	}
+	return n, err
 }

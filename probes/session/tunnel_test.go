@@ -273,7 +273,9 @@ func nameIsSentAsSNI(t *testing.T) {
 }
 
 // A match that names TLS stays when the door then proves shut.
-func TestMatchBehindTLSStaysWithoutAHandshake(t *testing.T) { synctest.Test(t, matchBehindTLSStaysWithoutAHandshake) }
+func TestMatchBehindTLSStaysWithoutAHandshake(t *testing.T) {
+	synctest.Test(t, matchBehindTLSStaysWithoutAHandshake)
+}
 
 func matchBehindTLSStaysWithoutAHandshake(t *testing.T) {
 	s := serve(t, func(s *server, c net.Conn) {
@@ -288,4 +290,194 @@ func matchBehindTLSStaysWithoutAHandshake(t *testing.T) {
 	if diff := cmp.Diff(want, summarize(o)); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// shy is a TLS server that lets a client in as often as admitted, and hangs up
+// on all that come after.
+func shy(t *testing.T, admitted int, talk func(*server, net.Conn)) func(*server, net.Conn) {
+	let := inside(newTLSConfig(t), talk)
+	return func(s *server, c net.Conn) {
+		if s.count() <= admitted {
+			let(s, c)
+		}
+	}
+}
+
+// A handshake that fails after one that succeeded says nothing against TLS,
+// and nothing about the service.
+func TestLaterHandshakeFails(t *testing.T) {
+	for name, tt := range map[string]struct {
+		known Remembered
+		talk  func(*server, net.Conn)
+		want  summary
+	}{
+		"nothing heard": {
+			talk: reply(page),
+			want: summary{
+				Outcome: probes.OutcomeInconclusive, Strength: probes.Unmatched,
+				Tunnel: probes.TLS, State: probes.Open,
+			},
+		},
+		"soft match": {
+			talk: func(s *server, c net.Conn) { io.WriteString(c, "220 box FTP\r\n") },
+			want: summary{
+				Outcome: probes.OutcomeAnswered, Strength: probes.Soft, Service: "ftp", Probe: "NULL",
+				Tunnel: probes.TLS, State: probes.Open,
+			},
+		},
+		"remembered": {
+			known: Remembered{Probe: "GetRequest", Tunnel: probes.TLS},
+			talk:  func(s *server, c net.Conn) { s.request(c) },
+			want: summary{
+				Outcome: probes.OutcomeInconclusive, Strength: probes.Unmatched,
+				Tunnel: probes.TLS, State: probes.Open,
+			},
+		},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			s := serve(t, shy(t, 1, tt.talk))
+			text := strings.Replace(testDatabase, "rarity 9", "sslports TLSPORT\nrarity 9", 1)
+			db := load(t, text, s.addr.Port(), true)
+			o := newProber(t, s, db, quick()).Visit(t.Context(), endpoint(s), tt.known)
+			if diff := cmp.Diff(tt.want, summarize(o)); diff != "" {
+				t.Error(diff, o.Reason, o.Errors)
+			}
+		})
+	}
+}
+
+// A probe that must not be early is not early inside a tunnel either.
+func TestFirstWordInsideATunnel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		text := strings.Replace(testDatabase, "Probe TCP GetRequest", "# wait: null\nProbe TCP GetRequest", 1)
+		s := serve(t, inside(newTLSConfig(t), func(s *server, c net.Conn) {
+			early := make(chan bool, 1)
+			go func() { early <- s.request(c) != "" }()
+			select {
+			case <-early:
+			case <-time.After(500 * time.Millisecond):
+				io.WriteString(c, "220 box ESMTP Boxmail 3\r\n")
+				<-early
+			}
+		}))
+		db := load(t, text, s.addr.Port(), true)
+		o := newProber(t, s, db, quick()).Visit(t.Context(), endpoint(s), Remembered{})
+		if o.Product != "Boxmail" || o.Cost.Connections != 1 || len(s.requests()) != 0 {
+			t.Errorf("%+v, %d connections, requests %q", summarize(o), o.Cost.Connections, s.requests())
+		}
+	})
+}
+
+// An alert in answer to one probe does not speak for the others.
+func TestAlertInAnswerToAProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, func(s *server, c net.Conn) {
+			cfg := newTLSConfig(t)
+			cfg.MaxVersion = tls.VersionTLS12
+			broken := &garbler{Conn: c}
+			tunnel := tls.Server(broken, cfg)
+			defer tunnel.Close()
+			if tunnel.Handshake() != nil {
+				return
+			}
+			broken.broken = s.count() <= 2 // not for the third probe
+			if s.request(tunnel) == "HELLO\r\n" {
+				io.WriteString(tunnel, "HI 8\r\n")
+			}
+		})
+		db := load(t, testDatabase, s.addr.Port(), true)
+		o := newProber(t, s, db, quick()).Visit(t.Context(), endpoint(s), Remembered{})
+		if o.Product != "Hello" || len(o.TLS) != 1 || o.TLS[0].Alert != "" {
+			t.Errorf("%+v, TLS %+v, errors %q", summarize(o), o.TLS, o.Errors)
+		}
+	})
+}
+
+// A garbler breaks what is read, so that its reader sends the alert
+// bad_record_mac.
+type garbler struct {
+	net.Conn
+	broken bool
+}
+
+func (g *garbler) Read(b []byte) (int, error) {
+	n, err := g.Conn.Read(b)
+	if g.broken && n > headerSize {
+		b[n-1] ^= 1
+	}
+	return n, err
+}
+
+const headerSize = 5 // of a TLS record
+
+// A match that named TLS in clear is found again where the door stays shut.
+func TestRevisitOfAShutTunnel(t *testing.T) {
+	for name, answer := range map[string]string{"alert": "\x15\x03\x03\x00\x02\x02\x28", "close": ""} {
+		bubble(t, name, func(t *testing.T) {
+			s := serve(t, func(s *server, c net.Conn) {
+				if strings.HasPrefix(s.request(c), "GET") {
+					io.WriteString(c, "HTTP/1.1 400 Bad\r\n\r\nThe plain HTTP request was sent to HTTPS port")
+					return
+				}
+				io.WriteString(c, answer)
+			})
+			first := visitServer(t, s, quick(), Remembered{})
+			again := visitServer(t, s, quick(), Recall(&first))
+			if diff := cmp.Diff(summarize(first), summarize(again)); diff != "" || first.Product != "Boxweb" {
+				t.Error(diff, again.Errors)
+			}
+		})
+	}
+}
+
+// A handshake that the peer draws out is no answer: it is not known how it
+// would have ended.
+func TestHandshakeInDrops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, func(s *server, c net.Conn) {
+			s.request(c)
+			for _, b := range []byte("\x16\x03\x03\x40\x00\x02" + strings.Repeat("x", 1000)) {
+				c.Write([]byte{b})
+				time.Sleep(100 * time.Millisecond)
+			}
+		})
+		db := load(t, testDatabase, s.addr.Port(), true)
+		o := newProber(t, s, db, quick()).Visit(t.Context(), endpoint(s), Remembered{})
+		if o.Outcome != probes.OutcomeInconclusive || o.Tunnel != probes.TLS {
+			t.Errorf("%+v, reason %q", summarize(o), o.Reason)
+		}
+	})
+}
+
+// What handshakes move counts too.
+func TestHandshakesAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, inside(newTLSConfig(t), write("220 box ESMTP Boxmail 2\r\n")))
+		db := load(t, testDatabase, s.addr.Port(), true)
+		o := newProber(t, s, db, quick()).Visit(t.Context(), endpoint(s), Remembered{})
+		if o.Product != "Boxmail" || o.Cost.BytesOut < 200 || o.Cost.BytesIn < 500 {
+			t.Errorf("%+v, cost %+v", summarize(o), o.Cost)
+		}
+	})
+}
+
+// A peer that pours into the handshake is cut off by the byte budget.
+func TestHandshakeWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, func(s *server, c net.Conn) {
+			s.request(c)
+			record := "\x16\x03\x03\x40\x00\x0b\x00\xf0\x00" + strings.Repeat("x", 1<<14-4)
+			for range 100 {
+				io.WriteString(c, record)
+			}
+			drain(c)
+		})
+		db := load(t, testDatabase, s.addr.Port(), true)
+		settings := quick()
+		settings.MaxBytes = 32 << 10
+		o := newProber(t, s, db, settings).Visit(t.Context(), endpoint(s), Remembered{})
+		if o.Cost.BytesIn > settings.MaxBytes || o.Cost.BytesIn == 0 {
+			t.Errorf("%+v, cost %+v", summarize(o), o.Cost)
+		}
+	})
 }

@@ -22,7 +22,9 @@ func (v *visit) udp(ctx context.Context) {
 		if v.askUDP(ctx, pr) || v.sameSoft() {
 			return
 		}
-		v.forget()
+		if v.heard { // otherwise the ladder need not ask it again
+			v.forget()
+		}
 	}
 	for ctx.Err() == nil {
 		pr := v.next()
@@ -70,11 +72,25 @@ func (v *visit) askUDP(ctx context.Context, pr *probes.Probe) (over bool) {
 			break
 		}
 	}
-	if !l.open() && !l.answer.heard() && ctx.Err() == nil {
-		v.fail(classify(l.err))
+	switch {
+	case l.empty: // nothing to match, yet somebody is there
+		v.heard = true
+		v.keep(finding{probe: pr, end: proven, strength: probes.Unmatched})
+		v.seen(time.Now())
+		return false
+	case !l.open() && !l.answer.heard() && ctx.Err() == nil:
+		v.fail(ofDatagram(classify(l.err)))
 		return true
 	}
 	return v.judge(ctx, pr, l)
+}
+
+// ofDatagram names what refuses a datagram: no RST, but an ICMP message.
+func ofDatagram(e *connectError) *connectError {
+	if e.outcome == probes.OutcomeRefused && e.reason == "conn-refused" {
+		e.reason = "port-unreach"
+	}
+	return e
 }
 
 // datagramEnd: a datagram is a whole answer.

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -137,8 +138,8 @@ func TestUDPRefused(t *testing.T) {
 	ep := probes.Endpoint{Addr: addr.Addr(), Port: addr.Port(), Transport: probes.UDP}
 	o := newProber(t, nil, db, quick()).Visit(t.Context(), ep, Remembered{})
 	want := summary{Outcome: probes.OutcomeRefused, Strength: probes.Unmatched, State: probes.Closed}
-	if diff := cmp.Diff(want, summarize(o)); diff != "" {
-		t.Error(diff)
+	if diff := cmp.Diff(want, summarize(o)); diff != "" || o.Reason != "port-unreach" {
+		t.Error(diff, o.Reason)
 	}
 }
 
@@ -191,4 +192,77 @@ func TestUDPOnLoopback(t *testing.T) {
 	if o.Version != "9" || o.Cost.Probes != 1 {
 		t.Errorf("%+v", summarize(o))
 	}
+}
+
+// An ICMP error that comes beside an answer does not hide it: the kernel tells
+// of errors first.
+func TestUDPErrorBesideAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, func(s *server, c net.Conn) {
+			s.request(c)
+			c.Write([]byte("echo 4!"))
+			c.(*lanConn).peer.change(func() { c.(*lanConn).peer.pending = syscall.ECONNREFUSED })
+			drain(c)
+		})
+		db := load(t, testDatabase, s.addr.Port(), false)
+		o := newProber(t, s, db, quick()).Visit(t.Context(), udpEndpoint(s), Remembered{})
+		if o.Version != "4" || o.State != probes.Open {
+			t.Errorf("%+v", summarize(o))
+		}
+	})
+}
+
+// A router that tells us the size of the path has dropped a probe, no more.
+func TestUDPProbeTooLongForThePath(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, func(s *server, c net.Conn) {
+			s.request(c)
+			c.(*lanConn).peer.change(func() { c.(*lanConn).peer.pending = syscall.EMSGSIZE })
+			if s.request(c) == "echo?" {
+				c.Write([]byte("echo 4!"))
+			}
+			drain(c)
+		})
+		o := newProber(t, s, loadSlow(t, s.addr.Port()), quick()).Visit(t.Context(), udpEndpoint(s), Remembered{})
+		if o.Version != "4" {
+			t.Errorf("%+v, %q", summarize(o), o.Errors)
+		}
+	})
+}
+
+// A datagram without a byte is an answer: somebody is there.
+func TestUDPEmptyAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, func(s *server, c net.Conn) {
+			s.request(c)
+			c.Write(nil)
+			drain(c)
+		})
+		db := load(t, testDatabase, s.addr.Port(), false)
+		o := newProber(t, s, db, quick()).Visit(t.Context(), udpEndpoint(s), Remembered{})
+		want := summary{Outcome: probes.OutcomeAnswered, Strength: probes.Unmatched, State: probes.Open}
+		if diff := cmp.Diff(want, summarize(o)); diff != "" {
+			t.Error(diff)
+		}
+		if o.Cost.BytesOut != len("echo?")+len("other?") {
+			t.Errorf("asked again though answered: %d bytes", o.Cost.BytesOut)
+		}
+	})
+}
+
+// A remembered probe that nobody answered is not asked again on the ladder.
+func TestUDPSilentProbeIsAskedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serveUDP(t, func(_ int, r string) []byte {
+			if r == "other?" {
+				return []byte("other")
+			}
+			return nil
+		})
+		db := load(t, testDatabase, s.addr.Port(), false)
+		o := newProber(t, s, db, quick()).Visit(t.Context(), udpEndpoint(s), Remembered{Probe: "Echo"})
+		if o.Product != "Other" || o.Cost.Probes != 2 {
+			t.Errorf("%+v, cost %+v", summarize(o), o.Cost)
+		}
+	})
 }

@@ -52,12 +52,14 @@ func (v *visit) verdict() (probes.Outcome, string) {
 		return v.outcome, v.reason
 	case v.undecided:
 		return probes.OutcomeUndecided, reason
-	case v.best.end == cutShort:
+	case v.best.end == cutShort, v.cut && v.best.strength != probes.Hard:
 		return probes.OutcomeInconclusive, "answer without an end"
+	case v.stalled && v.best.strength == "":
+		return probes.OutcomeInconclusive, "handshake without an end"
+	case v.known.Probe != "" && v.accepted && !v.heard && !v.lingered && !v.shut:
+		return probes.OutcomeBlocked, "closed without an answer, and answered before"
 	case v.heard || len(v.tls) > 0:
 		return probes.OutcomeAnswered, reason
-	case v.accepted && !v.lingered && v.known.Probe != "":
-		return probes.OutcomeBlocked, "closed without an answer, and answered before"
 	case v.accepted && !v.lingered:
 		return probes.OutcomeTCPWrapped, reason
 	case v.ep.Transport == probes.UDP:

@@ -53,9 +53,16 @@ func TestVerdict(t *testing.T) {
 		{
 			"connect fails after an answer: it stays", probes.TCP, Remembered{},
 			func(v *visit) {
-				v.accepted, v.heard = true, true
+				v.accepted, v.heard, v.best = true, true, finding{strength: probes.Unmatched}
 				v.fail(classify(errSelf))
 			}, probes.OutcomeAnswered,
+		},
+		{
+			"connect fails in the tunnel that an answer named", probes.TCP, Remembered{},
+			func(v *visit) {
+				v.accepted, v.heard = true, true
+				v.fail(classify(errSelf))
+			}, probes.OutcomeInconclusive,
 		},
 		{
 			"connect fails after an accepted one", probes.TCP, Remembered{},

@@ -36,8 +36,12 @@ type visit struct {
 	heard     bool // at least one byte came
 	lingered  bool // a connection stayed open without a byte until its time was up
 	undecided bool // a rule reached a limit on the way
+	cut       bool // an answer was cut off on the way
+	greeted   bool // the endpoint is known by the greeting that comes next
 	notTLS    bool // a tunnel was tried and the peer speaks something else
 	shut      bool // TLS is spoken, but we are not let in
+	shaken    bool // a handshake was completed
+	stalled   bool // the last handshake had no end in time
 
 	outcome     probes.Outcome // set when the visit ends for a reason of its own
 	state       probes.State
@@ -83,9 +87,7 @@ func (v *visit) note(format string, args ...any) {
 func (v *visit) fail(e *connectError) {
 	if v.heard || v.accepted {
 		v.note("%v", e)
-		if !v.heard && v.outcome == "" {
-			v.outcome, v.reason = probes.OutcomeInconclusive, e.reason
-		}
+		v.giveUp(e.reason)
 		return
 	}
 	v.outcome, v.state, v.reason = e.outcome, e.state, e.reason
@@ -94,10 +96,18 @@ func (v *visit) fail(e *connectError) {
 	}
 }
 
+// giveUp ends the visit in the middle. If no answer came in this tunnel, or in
+// clear, nothing is known.
+func (v *visit) giveUp(reason string) {
+	if v.best.strength == "" && v.outcome == "" {
+		v.outcome, v.reason = probes.OutcomeInconclusive, reason
+	}
+}
+
 // interruption says why the visit could not run to its end, or is "".
 func (v *visit) interruption(parent, wall context.Context) string {
 	switch {
-	case v.best.strength == probes.Hard:
+	case v.best.strength == probes.Hard && v.best.end != cutShort:
 		return ""
 	case parent.Err() != nil:
 		return "cancelled"
