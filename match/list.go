@@ -84,3 +84,7 @@ func (l *List) Len() int { return len(l.rules) }
 
 // Rule gives rule i of those that compiled. It must not be changed.
 func (l *List) Rule(i int) *Rule { return &l.rules[i] }
+
+// Engine says how rule i is searched: onepass, automaton or backtrack, see the
+// strategies of package engine.
+func (l *List) Engine(i int) string { return l.programs[i].Strategy().String() }

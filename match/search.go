@@ -15,6 +15,7 @@ type search struct {
 
 // begin prepares for a search, or for those of one growing answer.
 func (sc *Scratch) begin(s *Set) {
+	sc.turn++
 	if len(sc.searches) < len(s.lists) {
 		sc.searches = slices.Grow(sc.searches, len(s.lists))[:len(s.lists)]
 	}
@@ -138,29 +139,29 @@ const bytesPerStep = 16
 // all is first for MatchAll: it goes on behind the first hit.
 func (l *List) all(sc *Scratch, s *search, answer []byte, t *Trace, limit int) {
 	s.state.Fixed(l.index, answer)
-	if len(answer) > 0 {
-		sc.steps += s.state.Float(l.index, answer, l.Len())
-	}
-	for line := s.state.Next(0); line >= 0; line = s.state.Next(line + 1) {
-		t.Candidates++
-		rule := &l.rules[line]
-		verdict := engine.Undecided
-		if !sc.exhausted() {
-			verdict = l.ask(sc, line, answer)
+	sc.steps += s.state.Float(l.index, answer, l.Len())
+	for line := s.state.Next(0); line >= 0 && !t.More; line = s.state.Next(line + 1) {
+		trial := Trial{Rule: &l.rules[line], Engine: l.Engine(line), Result: engine.Undecided}
+		stop := sc.exhausted()
+		if before := sc.steps; !stop {
+			trial.Result = l.ask(sc, line, answer)
+			trial.Steps = sc.steps - before
 		}
-		switch verdict {
+		t.Candidates++
+		t.Tried = append(t.Tried, trial)
+		switch trial.Result {
 		case engine.Match:
 			if len(t.Hits) >= limit {
 				t.More = true
-				return
+				break
 			}
-			id := l.fields[line].expand(sc, answer, rule.Service)
-			t.Hits = append(t.Hits, Result{Rule: rule, Identity: id})
+			id := l.fields[line].expand(sc, answer, trial.Rule.Service)
+			t.Hits = append(t.Hits, Result{Rule: trial.Rule, Identity: id})
 		case engine.Undecided:
-			t.Undecided = append(t.Undecided, rule)
-			if sc.exhausted() {
-				return
-			}
+			t.Undecided = append(t.Undecided, trial.Rule)
+		}
+		if stop {
+			return
 		}
 	}
 }

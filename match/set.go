@@ -42,6 +42,8 @@ type Scratch struct {
 	buf      []byte
 	searches []search // one for each list of the Set
 	steps    int
+	turn     uint64 // counts the times that the searches began anew
+	growing  Growing
 }
 
 // NewScratch gives a Scratch.
@@ -74,10 +76,19 @@ func (s *Set) Match(sc *Scratch, answer []byte) Result {
 type Trace struct {
 	Hits       []Result // all rules that match, in order; Steps and Undecided are unset
 	Undecided  []*Rule  // all rules that reached a limit
-	Candidates int      // rules that the engine was asked about
+	Candidates int      // rules that the index could not rule out
+	Tried      []Trial  // these, in order
 	Rules      int      // rules in the Set
 	Steps      int
 	More       bool // there may be more hits than were asked for
+}
+
+// A Trial is what came of one candidate.
+type Trial struct {
+	Rule   *Rule
+	Engine string        // how its pattern is searched, as (*List).Engine says
+	Result engine.Result // NoMatch also where a literal or the length ruled it out
+	Steps  int
 }
 
 // MatchAll finds all rules that match, in search order, up to limit. It is for

@@ -2,6 +2,17 @@ package engine
 
 import "slices"
 
+// String gives "no match", "match" or "undecided".
+func (r Result) String() string {
+	switch r {
+	case Match:
+		return "match"
+	case Undecided:
+		return "undecided"
+	}
+	return "no match"
+}
+
 // A Machine is the memory of a search. The zero value is ready.
 type Machine struct {
 	stack   []frame

@@ -135,6 +135,9 @@ func (t *fixedTable) mark(s *State, x *Index, b []byte) {
 // It goes on where the last call since Begin ended: bytes once seen must stay
 // what they are. It gives a measure of the work.
 func (s *State) Float(x *Index, b []byte, limit int) (work int) {
+	if len(b) == 0 {
+		return 0
+	}
 	f := x.groups[x.byHead[b[0]]].float
 	if f == nil {
 		return 0

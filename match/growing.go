@@ -1,0 +1,54 @@
+package match
+
+// A Growing is the search in an answer that arrives piece by piece. It lives
+// in the Scratch that it was started with, and ends when that serves another
+// search or another Growing.
+//
+// The index goes on where it stopped, so each byte is scanned once. Candidates
+// are verified when the answer has doubled since the last time, and when it is
+// settled. So however small the pieces are, all looks together cost at most
+// twice the last one, and what is settled is the same as if all had come at
+// once.
+type Growing struct {
+	set    *Set
+	sc     *Scratch
+	turn   uint64 // of sc when its state was ours
+	looked int    // length at the last look
+	last   Result
+}
+
+// Grow starts the search in an answer of which nothing has arrived yet.
+func (s *Set) Grow(sc *Scratch) *Growing {
+	sc.begin(s)
+	sc.growing = Growing{set: s, sc: sc, turn: sc.turn}
+	return &sc.growing
+}
+
+// Look takes the answer so far, which starts with what it was before, and gives
+// a provisional result: that of the last time when candidates were verified,
+// for the answer as it was then. Steps is 0 if that was not now.
+func (g *Growing) Look(answer []byte) Result {
+	if g.looked > 0 && len(answer) < 2*g.looked {
+		res := g.last
+		res.Steps = 0
+		return res
+	}
+	return g.Settle(answer)
+}
+
+// Settle gives the result for the answer as it is now: that of Match.
+func (g *Growing) Settle(answer []byte) Result {
+	answer = answer[:min(len(answer), MaxAnswer)]
+	if g.looked == len(answer) && g.looked > 0 {
+		res := g.last
+		res.Steps = 0
+		return res
+	}
+	if g.turn != g.sc.turn || len(answer) < g.looked {
+		g.sc.begin(g.set)
+		g.turn = g.sc.turn
+	}
+	g.last = g.set.match(g.sc, answer)
+	g.looked = len(answer)
+	return g.last
+}
