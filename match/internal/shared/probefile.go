@@ -59,6 +59,22 @@ func Peer(tb testing.TB) []*Probe {
 	return probes
 }
 
+// Lines reads a file that has match and softmatch lines and comments only.
+func Lines(tb testing.TB, path string) []Line {
+	tb.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var lines []Line
+	for i, line := range strings.Split(string(text), "\n") {
+		if word, rest, _ := strings.Cut(line, " "); word == "match" || word == "softmatch" {
+			lines = append(lines, readLine(i+1, word == "softmatch", rest))
+		}
+	}
+	return lines
+}
+
 func readLine(number int, soft bool, rest string) Line {
 	service, rest, _ := strings.Cut(rest, " ")
 	rest = strings.TrimLeft(rest, " ")
