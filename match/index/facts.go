@@ -11,8 +11,8 @@ type Facts struct {
 	// Runs are literals that a match contains, in this order and without
 	// overlap.
 	Runs []Run
-	// MinLen is the length of the shortest subject, MaxLen of the longest, -1
-	// if there is none.
+	// MinLen is the length of the shortest subject, MaxLen of the longest, the
+	// line feed that '$' leaves out included; -1 if there is none.
 	MinLen, MaxLen int
 	// Tail reports that the last of Runs ends where the subject does, or
 	// before a final line feed.

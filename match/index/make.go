@@ -17,7 +17,7 @@ type maker struct {
 
 // addCheck stores what the facts say.
 func (m *maker) addCheck(f *Facts, more bool) {
-	c := check{minLen: int32(f.MinLen), maxLen: int32(f.MaxLen) + 1, more: more}
+	c := check{minLen: int32(f.MinLen), maxLen: int32(f.MaxLen), more: more}
 	if f.MaxLen < 0 {
 		c.maxLen = math.MaxInt32
 	}
