@@ -233,6 +233,30 @@ func cut(rng *rand.Rand, data string) []read {
 	return reads
 }
 
+func TestIsGreeting(t *testing.T) {
+	tests := []struct {
+		data string
+		want bool
+	}{
+		{"220 ready\r\n", true},
+		{"220-more\r\n220 ready\r\n", true},
+		{"220 one\r\n220 two\r\n", true},
+		{"SSH-2.0-x\r\n", true},
+		{"", false},
+		{"220 rea", false},
+		{"220-more\r\n", false},
+		{"220 ready\r\n214 help\r\n", false}, // an answer behind it
+		{"SSH-2.0-x\r\n\x00\x00", false},
+		{"500 what\r\n", false}, // a refusal: the server has spoken
+		{"HTTP/1.0 200 OK\r\n\r\n", false},
+	}
+	for _, tt := range tests {
+		if got := isGreeting([]byte(tt.data)); got != tt.want {
+			t.Errorf("%q: %v", tt.data, got)
+		}
+	}
+}
+
 func FuzzEnds(f *testing.F) {
 	for _, tt := range endings {
 		f.Add([]byte(tt.data))
@@ -241,6 +265,7 @@ func FuzzEnds(f *testing.F) {
 		if len(data) > 300 {
 			data = data[:300] // checkPrefixes is quadratic
 		}
+		isGreeting(data) // must come to an end
 		checkPrefixes(t, greetingEnd, data)
 		checkPrefixes(t, httpEnd, data)
 	})

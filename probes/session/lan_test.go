@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -119,7 +120,7 @@ func (c *lanConn) change(edit func()) {
 
 func (c *lanConn) Read(b []byte) (int, error) {
 	for {
-		n, err, changed, deadline := c.take(b)
+		n, changed, deadline, err := c.take(b)
 		if changed == nil {
 			return n, err
 		}
@@ -137,27 +138,27 @@ func (c *lanConn) Read(b []byte) (int, error) {
 }
 
 // take reads what is there. Without anything it gives what to wait for.
-func (c *lanConn) take(b []byte) (n int, err error, changed <-chan struct{}, until time.Time) {
+func (c *lanConn) take(b []byte) (n int, changed <-chan struct{}, until time.Time, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.closed:
-		return 0, net.ErrClosed, nil, until
+		return 0, nil, until, net.ErrClosed
 	case !c.deadline.IsZero() && !time.Now().Before(c.deadline):
-		return 0, os.ErrDeadlineExceeded, nil, until
+		return 0, nil, until, os.ErrDeadlineExceeded
 	case c.pending != nil:
 		err, c.pending = c.pending, nil
-		return 0, err, nil, until
+		return 0, nil, until, err
 	case len(c.buf) > 0:
 		n = copy(b, c.buf[0])
 		if c.buf[0] = c.buf[0][n:]; len(c.buf[0]) == 0 || c.remote.Network() == "udp" {
 			c.buf = c.buf[1:]
 		}
-		return n, nil, nil, until
+		return n, nil, until, nil
 	case c.end != nil:
-		return 0, c.end, nil, until
+		return 0, nil, until, c.end
 	}
-	return 0, nil, c.changed, c.deadline
+	return 0, c.changed, c.deadline, nil
 }
 
 func (c *lanConn) Write(b []byte) (int, error) {
@@ -175,7 +176,7 @@ func (c *lanConn) Write(b []byte) (int, error) {
 // fail ends what c can read.
 func (c *lanConn) fail(err error) {
 	c.change(func() {
-		if c.end == nil || c.end == io.EOF {
+		if c.end == nil || errors.Is(c.end, io.EOF) {
 			c.end = err
 		}
 	})

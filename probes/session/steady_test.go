@@ -60,17 +60,16 @@ func TestAnswerCutShortBesideAnUnknownOne(t *testing.T) {
 // Where a greeting has lines behind its first end, the segments do not decide
 // what the next rule sees.
 func TestGreetingInSegments(t *testing.T) {
-	lines := []string{"220 box FTP\r\n", "220 at your service\r\n"}
 	text := strings.Replace(testDatabase, `m|^220 .*\r\n214 Boxftp`, `m|^220 .*\r\n220 .*\r\n214 Boxftp`, 1)
 	for _, pause := range []time.Duration{0, time.Millisecond, 50 * time.Millisecond} {
 		bubble(t, pause.String(), func(t *testing.T) {
 			s := serve(t, func(s *server, c net.Conn) {
 				if pause == 0 {
-					lines = []string{strings.Join(lines, "")}
-				}
-				for _, line := range lines {
-					io.WriteString(c, line)
+					io.WriteString(c, "220 box FTP\r\n220 at your service\r\n")
+				} else {
+					io.WriteString(c, "220 box FTP\r\n")
 					time.Sleep(pause)
+					io.WriteString(c, "220 at your service\r\n")
 				}
 				if s.request(c) == "HELP\r\n" {
 					io.WriteString(c, "214 Boxftp 4\r\n")

@@ -251,6 +251,7 @@ func TestSegmentationDoesNotMatter(t *testing.T) {
 		for i := range 20 {
 			cuts := []int{1 + rng.IntN(len(text)-2), 1 + rng.IntN(len(text)-2), len(text)}
 			slices.Sort(cuts)
+			pause := time.Duration(rng.IntN(399)) * time.Millisecond // below the settle time
 			bubble(t, fmt.Sprint(i, cuts), func(t *testing.T) {
 				s := serve(t, func(s *server, c net.Conn) {
 					if s.request(c) == "" {
@@ -259,14 +260,16 @@ func TestSegmentationDoesNotMatter(t *testing.T) {
 					from := 0
 					for _, to := range cuts {
 						io.WriteString(c, text[from:to])
-						time.Sleep(time.Duration(rng.IntN(399)) * time.Millisecond)
+						time.Sleep(pause)
 						from = to
 					}
 					drain(c)
 				})
-				o := visitServer(t, s, DefaultSettings(), Remembered{Probe: "GetRequest"})
-				if o.Product != "Boxweb" || o.Version != "1.2" || string(o.Evidence.Answer) != text {
-					t.Errorf("%+v, evidence %q", summarize(o), o.Evidence.Answer)
+				patient := strings.ReplaceAll(testDatabase, "totalwaitms 600", "totalwaitms 5000")
+				p := newProber(t, s, load(t, patient, s.addr.Port(), false), DefaultSettings())
+				o := p.Visit(t.Context(), endpoint(s), Remembered{Probe: "GetRequest"})
+				if o.Product != "Boxweb" || o.Cost.Connections != 1 || string(o.Evidence.Answer) != text {
+					t.Errorf("%+v, evidence %q, cost %+v", summarize(o), o.Evidence.Answer, o.Cost)
 				}
 			})
 		}
