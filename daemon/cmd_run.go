@@ -61,7 +61,10 @@ type daemon struct {
 	cfg       *config.Config
 	stderr    io.Writer
 
-	db    *probes.Database
+	db      *probes.Database
+	wakes   map[string]<-chan struct{} // by sink
+	started bool                       // sensor.started is recorded
+
 	level slog.LevelVar
 	log   *slog.Logger
 	store *inventory.Store
@@ -93,9 +96,14 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 
+	d.wakes = map[string]<-chan struct{}{}
+	if err := d.beginCursors(ctx); err != nil {
+		return err
+	}
 	if err := d.record(ctx, event.SensorStarted, "the sensor started, version "+version); err != nil {
 		return err
 	}
+	d.started = true
 	d.log.Info("sonde started", "version", version, "state", d.cfg.Sensor.StateDir,
 		"watches", len(d.cfg.Watches), "discovery", "connect")
 	for {
@@ -109,6 +117,9 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 // part fails, or a new configuration was read.
 func (d *daemon) generation(ctx context.Context, hup <-chan os.Signal) (again bool, err error) {
 	d.store.SetRules(rulesOf(d.cfg))
+	if err := d.beginCursors(ctx); err != nil {
+		return false, err
+	}
 	if err := d.retireWatches(ctx); err != nil {
 		return false, err
 	}

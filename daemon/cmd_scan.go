@@ -204,10 +204,10 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 	if err != nil {
 		return err
 	}
-	total := int(t.addrs.Len()) * (list.TCP.Len() + list.UDP.Len())
+	total := int64(t.addrs.Len()) * int64(list.TCP.Len()+list.UDP.Len())
 	plan := scan.Plan{
 		Targets: seq, Visits: o.limits.visits(), Visitor: visitor,
-		Sweeper: newSweeper(&o.limits, lim, db, o.allow.Needs(), log),
+		Sweeper: newSweeper(&o.limits, 1, lim, db, o.allow.Needs(), log),
 		Names: func(a netip.Addr) []string {
 			return slices.Concat(t.names[a], o.names)
 		},
@@ -231,7 +231,7 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 	return errors.Join(o.print(c.OutOrStdout(), t, res, total, time.Since(start)), written, err)
 }
 
-func (o *scanOptions) print(w io.Writer, t targets, res scan.Result, total int, took time.Duration) error {
+func (o *scanOptions) print(w io.Writer, t targets, res scan.Result, total int64, took time.Duration) error {
 	if o.output == "json" {
 		return nil
 	}

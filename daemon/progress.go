@@ -56,8 +56,8 @@ func progressLine(p *scan.Progress, took time.Duration) string {
 	share := 100 * float64(asked) / float64(max(1, p.Ports))
 	line := fmt.Sprintf("%.0f s: %d of %d ports asked (%.0f %%), %d open, %d identified",
 		took.Seconds(), asked, p.Ports, share, open, visits)
-	if asked > 0 && int(asked) < p.Ports {
-		left := time.Duration(float64(took) / float64(asked) * float64(p.Ports-int(asked)))
+	if asked > 0 && asked < p.Ports {
+		left := time.Duration(float64(took) / float64(asked) * float64(p.Ports-asked))
 		line += fmt.Sprintf(", about %s left", left.Round(time.Second))
 	}
 	return line

@@ -9,6 +9,33 @@ import (
 	"sonde/daemon/internal/task"
 )
 
+// beginCursors lets a sink that is new begin with what comes: a receiver does
+// not want to be told of the last year. The JSON file alone has everything. It
+// is called before anything is recorded, so that no event falls between.
+func (d *daemon) beginCursors(ctx context.Context) error {
+	cursors, err := d.store.Cursors(ctx)
+	if err != nil {
+		return err
+	}
+	last, err := d.store.LastSeq(ctx)
+	if err != nil {
+		return err
+	}
+	begins := map[string]bool{}
+	if _, known := cursors[emit.SyslogName]; d.cfg.Output.Syslog.Enabled && !known {
+		begins[emit.SyslogName] = true
+	}
+	if _, known := cursors[emit.TerminalName]; isTerminal(d.stderr) && (!known || !d.started) {
+		begins[emit.TerminalName] = true // what an earlier run told is history
+	}
+	for name := range begins {
+		if err := d.store.SetCursor(ctx, name, last); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // drains makes one task per configured sink, and forgets the cursors of those
 // that are no longer configured.
 func (d *daemon) drains() ([]task.Task, error) {
@@ -34,9 +61,17 @@ func (d *daemon) drains() ([]task.Task, error) {
 	var tasks []task.Task
 	for _, s := range sinks {
 		tasks = append(tasks, &emit.Drain{Source: outbox{d.store}, Sink: s, Epoch: d.store.Epoch(),
-			Wake: d.store.Wake(), Log: d.log, FlushTimeout: flushTimeout})
+			Wake: d.wake(s.Name()), Log: d.log, FlushTimeout: flushTimeout})
 	}
 	return tasks, d.dropCursors(sinks)
+}
+
+// wake gives the channel that wakes a sink's task, the same in each generation.
+func (d *daemon) wake(sink string) <-chan struct{} {
+	if d.wakes[sink] == nil {
+		d.wakes[sink] = d.store.Wake()
+	}
+	return d.wakes[sink]
 }
 
 func (d *daemon) jsonFile(out *config.JSON) (*emit.JSONFile, error) {

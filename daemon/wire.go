@@ -49,10 +49,11 @@ func (l *limits) limiter() (*budget.Limiter, error) {
 	})
 }
 
-// newSweeper makes discovery that keeps to the budget.
-func newSweeper(l *limits, lim *budget.Limiter, db *probes.Database, allow probes.Needs, log *slog.Logger) *capture.Connect {
+// newSweeper makes discovery that keeps to the budget. As many as sweeps may run
+// at once, and share the connections that discovery may hold.
+func newSweeper(l *limits, sweeps int, lim *budget.Limiter, db *probes.Database, allow probes.Needs, log *slog.Logger) *capture.Connect {
 	return capture.NewConnect(capture.Config{
-		Concurrency: l.sweep, Timeout: l.timeout, Tries: l.tries,
+		Concurrency: max(1, l.sweep/max(1, sweeps)), Timeout: l.timeout, Tries: l.tries,
 		RetryDelay: l.timeout / 2, Wait: lim.Packet, Log: log,
 		Payloads: func(port uint16) [][]byte {
 			var out [][]byte

@@ -50,6 +50,14 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 	}
 	sc := sensor.Config{Inventory: store, Visits: l.visits(), HeartbeatEvery: cfg.Output.HeartbeatEvery,
 		Now: time.Now, Beat: beat, Log: log}
+	sweeps := 0 // that may run at once: one per watch and transport
+	for i := range cfg.Watches {
+		for _, set := range []ports.Set{cfg.Watches[i].TCPPorts, cfg.Watches[i].UDPPorts} {
+			if !set.IsEmpty() {
+				sweeps++
+			}
+		}
+	}
 	for i := range cfg.Watches {
 		w := &cfg.Watches[i]
 		allow := session.Allow{Credentials: w.Credentials, Held: w.Held, Industrial: w.Industrial}
@@ -62,7 +70,7 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 			return nil, err
 		}
 		sw.Visitor = v
-		sw.Sweeper = newSweeper(&l, lim, db, allow.Needs(), log)
+		sw.Sweeper = newSweeper(&l, sweeps, lim, db, allow.Needs(), log)
 		sc.Watches = append(sc.Watches, sw)
 	}
 	return sensor.New(sc), nil

@@ -45,8 +45,11 @@ type Syslog struct {
 // syslog daemon may start later than we do.
 func NewSyslog(cfg SyslogConfig) *Syslog { return &Syslog{cfg: cfg, pid: os.Getpid()} }
 
+// SyslogName is the name of the sink's cursor.
+const SyslogName = "syslog"
+
 // Name implements Sink.
-func (s *Syslog) Name() string { return "syslog" }
+func (s *Syslog) Name() string { return SyslogName }
 
 // Wants implements Sink: a baseline is told by one watch.baselined, not by a
 // message per service.

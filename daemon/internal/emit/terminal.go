@@ -9,14 +9,17 @@ import (
 )
 
 // Terminal shows each event as one line to a person who started the daemon by
-// hand. It begins with what is committed after its start.
+// hand.
 type Terminal struct{ w io.Writer }
 
 // NewTerminal returns a sink on w.
 func NewTerminal(w io.Writer) *Terminal { return &Terminal{w} }
 
+// TerminalName is the name of the sink's cursor.
+const TerminalName = "terminal"
+
 // Name implements Sink.
-func (t *Terminal) Name() string { return "terminal" }
+func (t *Terminal) Name() string { return TerminalName }
 
 // Wants implements Sink.
 func (t *Terminal) Wants(*event.Event) bool { return true }

@@ -38,9 +38,9 @@ type Hidden struct {
 // A Summary closes a report.
 type Summary struct {
 	Version string
-	Hosts   int // scanned
-	Up      int // of which any answered
-	Ports   int // asked, over all hosts
+	Hosts   int   // scanned
+	Up      int   // of which any answered
+	Ports   int64 // asked, over all hosts
 	Open    int
 	Elapsed time.Duration
 }
@@ -191,7 +191,7 @@ func addDistinct(list []string, s string) []string {
 	return append(list, s)
 }
 
-func plural(n int, one, many string) string {
+func plural[N int | int64](n N, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}

@@ -42,7 +42,7 @@ type Plan struct {
 
 // Progress counts a running scan. Its fields may be read while it runs.
 type Progress struct {
-	Ports  int          // targets in all
+	Ports  int64        // targets in all
 	Asked  atomic.Int64 // targets that had their reply
 	Open   atomic.Int64 // of these, open
 	Visits atomic.Int64 // of the open ones, identified
