@@ -14,7 +14,7 @@ import (
 
 func TestProgressLine(t *testing.T) {
 	for _, tt := range []struct {
-		ports int64
+		ports               int64
 		asked, open, visits int64
 		took                time.Duration
 		want                string
