@@ -131,3 +131,38 @@ func BenchmarkCompile(b *testing.B) {
 		}
 	}
 }
+
+// TestPeerSearchDoesNotAllocate searches all recorded answers in lines without
+// fields, so that there are no strings to make.
+func TestPeerSearchDoesNotAllocate(t *testing.T) {
+	db := loadPeer(t)
+	for p, l := range db.lists {
+		rules := rulesOf(p)
+		for i := range rules {
+			rules[i].Fields = Fields{}
+		}
+		bare, err := CompileList(rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		*l = *bare
+	}
+	sc := NewScratch()
+	answers := shared.Answers(t)
+	sets := make([]*Set, len(answers))
+	for i, a := range answers {
+		sets[i] = db.set(a.Transport, a.Probe)
+	}
+	search := func() {
+		for i, set := range sets {
+			if set != nil {
+				set.Match(sc, answers[i].Data)
+			}
+		}
+	}
+	search()
+	n := testing.AllocsPerRun(2, search)
+	if n != 0 {
+		t.Errorf("%v allocations in %d searches", n, len(answers))
+	}
+}
