@@ -375,8 +375,8 @@ func TestClassify(t *testing.T) {
 	}{
 		{syscall.ECONNREFUSED, Refused, "conn-refused"},
 		{syscall.ETIMEDOUT, Silent, "no-response"},
-		{syscall.EHOSTUNREACH, Unreachable, "no route to host"},
-		{syscall.ENETUNREACH, Unreachable, "network is unreachable"},
+		{syscall.EHOSTUNREACH, Unreachable, "host-unreach"},
+		{syscall.ENETUNREACH, Unreachable, "net-unreach"},
 		{syscall.EMFILE, "", ""},
 		{syscall.ENOBUFS, "", ""},
 		{syscall.EADDRNOTAVAIL, "", ""}, // loopback has a route, so ports are short

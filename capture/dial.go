@@ -125,7 +125,7 @@ func (p *prober) classify(ctx context.Context, to netip.AddrPort, err error, at 
 	case errno == addrNotAvail || slices.Contains(starvedErrnos, errno):
 		return Reply{}, fmt.Errorf("%w: %w", errStarved, err)
 	case slices.Contains(unreachableErrnos, errno):
-		return Reply{Kind: Unreachable, Reason: reasonOf(err), At: at}, nil
+		return Reply{Kind: Unreachable, Reason: pathReason(err), At: at}, nil
 	}
 	// What is left are local rules (EPERM of a packet filter, EACCES of a
 	// broadcast address) and kernels of the future.
@@ -149,6 +149,17 @@ func canRoute(ctx context.Context, to netip.AddrPort) bool {
 	}
 	_ = conn.Close()
 	return true
+}
+
+// pathReason names an error of the path in the words of package session.
+func pathReason(err error) string {
+	switch {
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.EHOSTDOWN):
+		return "host-unreach"
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.ENETDOWN):
+		return "net-unreach"
+	}
+	return reasonOf(err)
 }
 
 // reasonOf gives the words of the innermost error, "no route to host".

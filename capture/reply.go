@@ -29,6 +29,6 @@ type Reply struct {
 	Kind    Kind
 	Payload []byte // UDP: the answer
 	Sent    []byte // UDP: the request that drew it
-	Reason  string // "syn-ack", "conn-refused", "no-response", "host-unreachable" …
+	Reason  string // "syn-ack", "conn-refused", "no-response", "host-unreach" …
 	At      time.Time
 }
