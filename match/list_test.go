@@ -152,6 +152,28 @@ func TestSearchStopsAtItsLimit(t *testing.T) {
 	}
 }
 
+// TestSearchAtItsLimitTellsOfLaterLists demands that rules which were never
+// looked at are not taken for misses.
+func TestSearchAtItsLimitTellsOfLaterLists(t *testing.T) {
+	var rules []Rule
+	for range MaxSearchSteps/engine.MaxSteps + 1 {
+		rules = append(rules, Rule{Service: "bomb", Pattern: bomb})
+	}
+	bombs, err := CompileList(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	later, err := CompileList([]Rule{{Service: "later", Pattern: `^aaaaaaaaaaaa`}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sc Scratch
+	res := NewSet(bombs, later).Match(&sc, []byte(strings.Repeat("a", 2000)+"cb"))
+	if n := len(res.Undecided); n == 0 || res.Undecided[n-1].Service != "later" || res.Rule != nil {
+		t.Errorf("rule %v, %d undecided, want the later list's rule among them", res.Rule, n)
+	}
+}
+
 func TestMatchDoesNotAllocate(t *testing.T) {
 	list, err := CompileList([]Rule{
 		{Service: "a", Pattern: `^HTTP/1\.[01] \d\d\d(?:[^\r\n]*\r\n(?!\r\n))*?Server: x`},

@@ -30,6 +30,13 @@ func (s *Set) match(sc *Scratch, answer []byte) Result {
 	var res Result
 	sc.steps = 0
 	for i, l := range s.lists {
+		if l.Len() == 0 {
+			continue
+		}
+		if sc.exhausted() {
+			res.Undecided = append(res.Undecided, &l.rules[0])
+			break
+		}
 		line, ok := l.first(sc, &sc.searches[i], answer)
 		for _, u := range sc.searches[i].undecided {
 			res.Undecided = append(res.Undecided, &l.rules[u])
@@ -38,7 +45,7 @@ func (s *Set) match(sc *Scratch, answer []byte) Result {
 			res.Rule = &l.rules[line]
 			res.Identity = l.fields[line].expand(sc, answer, res.Rule.Service)
 		}
-		if ok || sc.exhausted() {
+		if ok {
 			break
 		}
 	}
@@ -59,7 +66,9 @@ func (l *List) first(sc *Scratch, s *search, answer []byte) (line int, ok bool) 
 	s.undecided = s.undecided[:0]
 	waiting := s.state.Fixed(l.index, answer)
 	best := l.verify(sc, s, answer, l.Len())
-	if waiting < best && !sc.exhausted() {
+	if waiting < best && sc.exhausted() {
+		s.undecided = append(s.undecided, waiting)
+	} else if waiting < best {
 		if best < l.Len() {
 			sc.machine.Keep()
 		}

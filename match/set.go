@@ -100,7 +100,7 @@ func (s *Set) MatchAll(sc *Scratch, answer []byte, limit int) Trace {
 	sc.steps = 0
 	for i, l := range s.lists {
 		l.all(sc, &sc.searches[i], answer, &t, limit)
-		if t.More || sc.exhausted() {
+		if t.More {
 			break
 		}
 	}

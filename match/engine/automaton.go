@@ -43,6 +43,7 @@ type automaton struct {
 	veryEnd vector      // the same where the subject ends
 	seen    []uint32    // generation in which a closure came by an instruction
 	gen     uint32
+	work    int // of building, about a nanosecond each
 }
 
 // isExact reports whether the automaton accepts just what the program matches.
@@ -112,11 +113,10 @@ func (m *Machine) accepts(p *Program, b []byte) bool {
 	}
 	a := m.automaton
 	a.build(p)
-	m.steps += len(p.insts) + maxPositions
 	var start vector
-	a.close(p, 0, &start, -1)
+	a.close(p, 0, &start)
 	found, read := a.run(b, &start, p.anchored)
-	m.steps += read * (1 + a.words) / 4
+	m.steps += a.work/8 + read*(1+a.words)/4
 	return found
 }
 
@@ -125,7 +125,7 @@ func (a *automaton) build(p *Program) {
 	a.base = slices.Grow(a.base[:0], len(p.insts))[:len(p.insts)]
 	a.seen = slices.Grow(a.seen[:0], len(p.insts))[:len(p.insts)]
 	clear(a.seen)
-	a.gen = 0
+	a.gen, a.work = 0, 256*maxWords
 	n := 0
 	for i := range p.insts {
 		a.base[i] = int32(n)
@@ -145,6 +145,11 @@ func (a *automaton) build(p *Program) {
 func (a *automaton) instruction(p *Program, pc int32) {
 	in := &p.insts[pc]
 	first, n := int(a.base[pc]), positions(in)
+	if n == 0 {
+		return
+	}
+	var behind vector
+	ends := a.close(p, pc+1, &behind)
 	for i := range n {
 		var set syntax.ByteSet
 		switch in.op {
@@ -159,22 +164,24 @@ func (a *automaton) instruction(p *Program, pc int32) {
 			set = *in.set
 		}
 		a.consume(first+i, &set)
-		switch {
-		case i < n-1 && in.op == opUpTo:
-			a.follow[first+i].add(first + i + 1)
-			a.closeFrom(p, pc+1, first+i)
-		case i < n-1:
+		last := i == n-1
+		if !last && in.op != opUpTo {
 			a.shift.add(first + i)
-		default:
-			if in.op == opStar {
-				a.follow[first].add(first)
-			}
-			a.closeFrom(p, pc+1, first+i)
+			continue
 		}
+		follow := &a.follow[first+i]
+		*follow = behind
+		if !last {
+			follow.add(first + i + 1)
+		} else if in.op == opStar {
+			follow.add(first)
+		}
+		a.end(ends, first+i)
 	}
 }
 
 func (a *automaton) consume(position int, set *syntax.ByteSet) {
+	a.work += set.Len()
 	for w, word := range set {
 		for ; word != 0; word &= word - 1 {
 			a.byByte[w<<6|bits.TrailingZeros64(word)].add(position)
@@ -182,61 +189,70 @@ func (a *automaton) consume(position int, set *syntax.ByteSet) {
 	}
 }
 
-func (a *automaton) closeFrom(p *Program, pc int32, from int) {
-	a.close(p, pc, &a.follow[from], from)
-}
+// An ending is how a pattern can end at a place: bits.
+type ending uint8
 
-// close adds to v the positions that can come next at pc, and notes for the
-// position from, unless it is -1, whether the pattern can end there.
-func (a *automaton) close(p *Program, pc int32, v *vector, from int) {
+const (
+	endAnywhere  ending = 1 << iota
+	endAtEnd            // where the subject ends, or a final LF follows
+	endAtVeryEnd        // where the subject ends
+)
+
+// close adds to v the positions that can come next at pc, and says whether the
+// pattern can end there.
+func (a *automaton) close(p *Program, pc int32, v *vector) ending {
 	a.gen++
-	a.walk(p, pc, v, from)
+	return a.walk(p, pc, v)
 }
 
-func (a *automaton) walk(p *Program, pc int32, v *vector, from int) {
+func (a *automaton) walk(p *Program, pc int32, v *vector) (ends ending) {
 	for a.seen[pc] != a.gen {
 		a.seen[pc] = a.gen
+		a.work++
 		in := &p.insts[pc]
 		switch in.op {
 		case opByte, opSet, opString, opFold, opSetTimes:
 			v.add(int(a.base[pc]))
-			return
+			return ends
 		case opStar, opUpTo:
 			v.add(int(a.base[pc]))
 			pc++
-		case opJump:
+		case opJump, opLook:
 			pc = in.x
 		case opSplit:
-			a.walk(p, in.x, v, from)
+			ends |= a.walk(p, in.x, v)
 			pc = in.y
 		case opLoop:
-			a.walk(p, in.x, v, from)
+			ends |= a.walk(p, in.x, v)
 			pc++
-		case opMatch, opEnd, opVeryEnd:
-			if in.op == opMatch || trailing(p, int(pc)+1) {
-				if from >= 0 {
-					a.end(in.op, from)
-				}
-				return
+		case opMatch:
+			return ends | endAnywhere
+		case opEnd, opVeryEnd:
+			if !trailing(p, int(pc)+1) {
+				pc++
+				continue
 			}
-			pc++
-		case opLook:
-			pc = in.x
+			if in.op == opEnd {
+				return ends | endAtEnd
+			}
+			return ends | endAtVeryEnd
 		default: // what consumes nothing; the end of an atomic group
 			pc++
 		}
 	}
+	return ends
 }
 
-// end notes that the pattern can end behind a position.
-func (a *automaton) end(op opcode, from int) {
-	switch op {
-	case opMatch:
-		a.accept.add(from)
-	case opEnd:
-		a.atEnd.add(from)
-	default:
-		a.veryEnd.add(from)
+// end notes how the pattern can end behind a position.
+func (a *automaton) end(ends ending, position int) {
+	if ends&endAnywhere != 0 {
+		a.accept.add(position)
+	}
+	if ends&endAtEnd != 0 {
+		a.atEnd.add(position)
+	}
+	if ends&endAtVeryEnd != 0 {
+		a.veryEnd.add(position)
 	}
 }
 

@@ -59,6 +59,9 @@ const (
 	Undecided        // a limit was reached first
 )
 
+// wordsPerStep is how many words are cleared in the time of one step.
+const wordsPerStep = 32
+
 // useVisited switches the bits on, unless they would take too much memory.
 func (m *Machine) useVisited(p *Program) bool {
 	words := (p.choices*m.width + 63) / 64
@@ -67,6 +70,7 @@ func (m *Machine) useVisited(p *Program) bool {
 	}
 	m.visited = slices.Grow(m.visited[:0], words)[:words]
 	clear(m.visited)
+	m.steps += words / wordsPerStep
 	m.memo = true
 	return true
 }

@@ -169,7 +169,8 @@ func (x *Index) contains(runs []storedRun, b []byte) (ok bool, read int) {
 			}
 			continue
 		}
-		at := find(b[pos:], text, r.fold)
+		at, tries := find(b[pos:], text, r.fold)
+		read += tries * readPerTry
 		if at < 0 {
 			return false, read + len(b) - pos
 		}
@@ -198,39 +199,45 @@ func equal(b, text []byte, fold bool) bool {
 	return true
 }
 
-// find gives the first place of text in b.
-func find(b, text []byte, fold bool) int {
+// readPerTry is how many bytes are read in the time that one place takes where
+// a folded text may stand.
+const readPerTry = 32
+
+// find gives the first place of text in b, and how many places had to be tried
+// for a folded one.
+func find(b, text []byte, fold bool) (at, tries int) {
 	if !fold {
-		return bytes.Index(b, text)
+		return bytes.Index(b, text), 0
 	}
 	// Look for the rarest byte of the text, in one case and then in the other.
 	k := rarest(text)
-	at := findAround(b, text, k, text[k])
+	at, tries = findAround(b, text, k, text[k])
 	if 'a' <= text[k] && text[k] <= 'z' {
 		if at >= 0 {
 			b = b[:at+len(text)-1]
 		}
-		if other := findAround(b, text, k, text[k]&^0x20); other >= 0 {
-			return other
+		other, more := findAround(b, text, k, text[k]&^0x20)
+		if tries += more; other >= 0 {
+			return other, tries
 		}
 	}
-	return at
+	return at, tries
 }
 
 // findAround gives the first place of a folded text in b where byte k is c.
-func findAround(b, text []byte, k int, c byte) int {
-	for from := 0; from+len(text) <= len(b); {
+func findAround(b, text []byte, k int, c byte) (at, tries int) {
+	for from := 0; from+len(text) <= len(b); from++ {
 		i := bytes.IndexByte(b[from+k:len(b)-len(text)+k+1], c)
 		if i < 0 {
-			return -1
+			return -1, tries
 		}
 		from += i
+		tries++
 		if equal(b[from:from+len(text)], text, true) {
-			return from
+			return from, tries
 		}
-		from++
 	}
-	return -1
+	return -1, tries
 }
 
 // byFrequency are bytes of texts, the most frequent first.

@@ -155,7 +155,7 @@ func TestFind(t *testing.T) {
 		{"Q-q", "q", true, 0},
 		{"q-Q", "q", true, 0},
 	} {
-		if got := find([]byte(tt.b), []byte(tt.text), tt.fold); got != tt.want {
+		if got, _ := find([]byte(tt.b), []byte(tt.text), tt.fold); got != tt.want {
 			t.Errorf("find(%q, %q, %v) = %d, want %d", tt.b, tt.text, tt.fold, got, tt.want)
 		}
 	}
