@@ -103,10 +103,8 @@ func (p *part) append(buf, group []byte) ([]byte, bool) {
 }
 
 func cutNUL(b []byte) []byte {
-	if i := bytes.IndexByte(b, 0); i >= 0 {
-		return b[:i]
-	}
-	return b
+	before, _, _ := bytes.Cut(b, []byte{0})
+	return before
 }
 
 // substitute replaces every occurrence. What comes out is cut at a NUL, like

@@ -28,8 +28,7 @@ const maxWords = maxPositions / 64
 
 type vector [maxWords]uint64
 
-func (v *vector) add(i int)           { v[i>>6] |= 1 << (i & 63) }
-func (v *vector) contains(i int) bool { return v[i>>6]>>(i&63)&1 != 0 }
+func (v *vector) add(i int) { v[i>>6] |= 1 << (i & 63) }
 
 // An automaton is the memory for one.
 type automaton struct {

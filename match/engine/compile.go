@@ -24,7 +24,7 @@ func (c *Compiler) Compile(re *syntax.Regexp) (*Program, error) {
 		return nil, ErrTooLarge
 	}
 	p := &Program{
-		insts:    e.insts[:len(e.insts):len(e.insts)],
+		insts:    slices.Clip(e.insts),
 		lits:     e.lits,
 		groups:   re.Groups,
 		outer:    e.outer,

@@ -1,6 +1,10 @@
 package engine
 
-import "sonde/match/syntax"
+import (
+	"slices"
+
+	"sonde/match/syntax"
+)
 
 // repeat emits a quantified part. One byte repeated is an instruction of its
 // own; anything else is unrolled, so that a place in the program says all
@@ -130,12 +134,7 @@ func canBeEmpty(n *syntax.Node) bool {
 		}
 		return true
 	case syntax.OpAlternate:
-		for _, s := range n.Subs {
-			if canBeEmpty(s) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(n.Subs, canBeEmpty)
 	case syntax.OpRepeat:
 		return n.Min == 0 || canBeEmpty(n.Subs[0])
 	case syntax.OpCapture, syntax.OpAtomic:
