@@ -131,7 +131,7 @@ func (l *List) ask(sc *Scratch, line int, answer []byte) engine.Result {
 			return engine.NoMatch
 		}
 	}
-	verdict, steps := sc.machine.Search(program, answer)
+	verdict, steps := sc.machine.SearchWithin(program, answer, MaxSearchSteps-sc.steps)
 	sc.steps += steps
 	return verdict
 }

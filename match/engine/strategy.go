@@ -47,6 +47,12 @@ func (p *Program) Strategy() Strategy { return p.strategy }
 // Search finds the program's first match in b, and says how many steps that
 // took. Of a subject longer than MaxSubject only that much is read.
 func (m *Machine) Search(p *Program, b []byte) (Result, int) {
+	return m.SearchWithin(p, b, MaxSteps)
+}
+
+// SearchWithin is Search with a limit below MaxSteps.
+func (m *Machine) SearchWithin(p *Program, b []byte, limit int) (Result, int) {
+	limit = min(limit, MaxSteps)
 	b = b[:min(len(b), MaxSubject)]
 	m.prepare(p, len(b))
 	if p.strategy == OnePass {
@@ -54,18 +60,20 @@ func (m *Machine) Search(p *Program, b []byte) (Result, int) {
 	}
 	if p.backrefs {
 		// What a place leads to depends on the groups too: no visited bits.
-		return m.search(p, b, MaxSteps), m.steps
+		return m.search(p, b, limit), m.steps
 	}
 	// Most searches end soon. What bounds the others costs memory and time to
 	// set up, so it comes in only where plain backtracking goes on for long.
-	if r := m.search(p, b, cheapSteps(len(b))); r != Undecided {
+	if r := m.search(p, b, min(cheapSteps(len(b)), limit)); r != Undecided {
 		return r, m.steps
 	}
 	if p.automaton && !m.accepts(p, b) {
 		return NoMatch, m.steps
 	}
-	m.useVisited(p)
-	return m.search(p, b, m.steps+MaxSteps), m.steps
+	if m.steps < limit {
+		m.useVisited(p)
+	}
+	return m.search(p, b, limit), m.steps
 }
 
 // Glance is Search that takes no more than some hundred steps and says

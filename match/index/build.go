@@ -68,6 +68,7 @@ func (g *groupBuilder) place(groups *[256]*groupBuilder, line int32, f *Facts, k
 // and one for each byte that has lines of its own.
 func (x *Index) group(wide *groupBuilder, own *[256]*groupBuilder) {
 	common := group{always: wide.always, fixed: newFixedTable(wide.fixed), float: newFilter(wide.float)}
+	common.heads = x.headsOf(common.always)
 	x.groups = append(x.groups, common)
 	for first, g := range own {
 		if g == nil {
@@ -76,6 +77,7 @@ func (x *Index) group(wide *groupBuilder, own *[256]*groupBuilder) {
 		made := common
 		if len(g.always) > 0 {
 			made.always = sortedUnique(append(g.always, wide.always...))
+			made.heads = x.headsOf(made.always)
 		}
 		if len(g.fixed) > 0 {
 			for k, lines := range wide.fixed {
@@ -92,6 +94,14 @@ func (x *Index) group(wide *groupBuilder, own *[256]*groupBuilder) {
 		x.byHead[first] = uint16(len(x.groups))
 		x.groups = append(x.groups, made)
 	}
+}
+
+func (x *Index) headsOf(lines []int32) []headMask {
+	heads := make([]headMask, len(lines))
+	for i, line := range lines {
+		heads[i] = x.heads[line]
+	}
+	return heads
 }
 
 // A groupBuilder collects the lines of one group by their keys.

@@ -35,7 +35,8 @@ type Index struct {
 
 // A group holds the lines that a subject with a certain first byte can match.
 type group struct {
-	always []int32 // lines without a key
+	always []int32    // lines without a key
+	heads  []headMask // theirs, side by side to be read in one go
 	fixed  fixedTable
 	float  *filter // nil if no line waits for a window
 }
@@ -68,7 +69,11 @@ type State struct {
 
 // Begin prepares for a search in a new subject.
 func (s *State) Begin(x *Index) {
-	s.candidates = resize(s.candidates, (x.lines+63)/64)
+	if n := (x.lines + 63) / 64; cap(s.candidates) < n {
+		s.candidates = make([]uint64, n)
+	} else {
+		s.candidates = s.candidates[:n] // Fixed clears them
+	}
 	s.scanned = -1
 }
 
@@ -91,8 +96,11 @@ func (s *State) Fixed(x *Index, b []byte) (waiting int) {
 	}
 	s.lead = LeadOf(b)
 	g := &x.groups[x.byHead[b[0]]]
-	for _, line := range g.always {
-		s.mark(x, line)
+	for i := range g.heads {
+		if g.heads[i].pass(&s.lead) {
+			line := g.always[i]
+			s.candidates[line>>6] |= 1 << (line & 63)
+		}
 	}
 	g.fixed.mark(s, x, b)
 	if g.float == nil {
