@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -73,10 +74,12 @@ type serviceRow struct {
 
 func newListCommand() *cobra.Command {
 	var output string
+	var engines bool
 	c := &cobra.Command{
-		Use:     "list [FILE...]",
-		Short:   "List the services that the database knows, and count",
-		Example: "  sonde database list -o json",
+		Use:   "list [FILE...]",
+		Short: "List the services that the database knows, and count",
+		Example: `  sonde database list -o json
+  sonde database list --engines`,
 		RunE: func(c *cobra.Command, files []string) error {
 			if err := oneOf("output", output, "text", "json"); err != nil {
 				return err
@@ -84,6 +87,9 @@ func newListCommand() *cobra.Command {
 			db, err := loadDatabase(files)
 			if err != nil {
 				return err
+			}
+			if engines {
+				return writeEngines(c.OutOrStdout(), db)
 			}
 			rows := serviceRows(db)
 			if output == "json" {
@@ -103,7 +109,30 @@ func newListCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	c.Flags().BoolVar(&engines, "engines", false, "list the lines instead, each with the engine that searches it")
 	return c
+}
+
+// writeEngines lists which engine searches each line, and how many each has.
+func writeEngines(w io.Writer, db *probes.Database) error {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "LINE\tPROBE\tENGINE\tID")
+	counts := map[string]int{}
+	for p := range db.Probes() {
+		for r, engine := range p.Engines() {
+			counts[engine]++
+			fmt.Fprintf(t, "%v\t%s %s\t%s\t%s\n", r.Pos, p.Transport, p.Name, engine, r.ID)
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	line := "engines:"
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		line += fmt.Sprintf(" %s=%d", name, counts[name])
+	}
+	_, err := fmt.Fprintf(w, "%s unsupported=%d\n", line, len(db.Unsupported))
+	return err
 }
 
 func serviceRows(db *probes.Database) []serviceRow {

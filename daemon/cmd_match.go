@@ -143,8 +143,9 @@ func explainMatch(w io.Writer, db *probes.Database, t probes.Transport, probe st
 	if trace.More {
 		fmt.Fprintf(w, "%-9s more than %d\n", "also", most)
 	}
-	for _, r := range trace.Undecided {
-		fmt.Fprintf(w, "undecided %s (%v)\n", r.Name(), r.Pos)
+	for i := range trace.Tried {
+		c := &trace.Tried[i]
+		fmt.Fprintf(w, "candidate %s (%v): %v by %s in %d steps\n", c.Rule.Name(), c.Rule.Pos, c.Result, c.Engine, c.Steps)
 	}
 	return nil
 }

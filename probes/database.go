@@ -90,6 +90,18 @@ func (p *Probe) Rules() iter.Seq[*match.Rule] {
 	}
 }
 
+// Engines yields the probe's own rules as Rules does, each with the name of the
+// engine that searches it.
+func (p *Probe) Engines() iter.Seq2[*match.Rule, string] {
+	return func(yield func(*match.Rule, string) bool) {
+		for i := range p.list.Len() {
+			if !yield(p.list.Rule(i), p.list.Engine(i)) {
+				return
+			}
+		}
+	}
+}
+
 // Names tells whether one of the probe's own lines, a soft one included, is
 // for exactly this service. Fallbacks do not count.
 func (p *Probe) Names(service string) bool { return p.services[service] }
