@@ -5,10 +5,10 @@ package match
 // search or another Growing.
 //
 // The index goes on where it stopped, so each byte is scanned once. Candidates
-// are verified when the answer has doubled since the last time, and when it is
-// settled. So however small the pieces are, all looks together cost at most
-// twice the last one, and what is settled is the same as if all had come at
-// once.
+// are verified when the answer is lookFactor times as long as the last time,
+// and when it is settled. So however small the pieces are, all looks together
+// cost little more than the last one, and what is settled is the same as if
+// all had come at once.
 type Growing struct {
 	set    *Set
 	sc     *Scratch
@@ -16,6 +16,11 @@ type Growing struct {
 	looked int    // length at the last look
 	last   Result
 }
+
+// lookFactor is how many times as long an answer must be to be looked at again.
+// With 8 an answer of 64 KiB in segments of 64 bytes is looked at four times,
+// and all looks but the last cost a seventh of it, plus what any search costs.
+const lookFactor = 8
 
 // Grow starts the search in an answer of which nothing has arrived yet.
 func (s *Set) Grow(sc *Scratch) *Growing {
@@ -28,7 +33,7 @@ func (s *Set) Grow(sc *Scratch) *Growing {
 // a provisional result: that of the last time when candidates were verified,
 // for the answer as it was then. Steps is 0 if that was not now.
 func (g *Growing) Look(answer []byte) Result {
-	if g.looked > 0 && len(answer) < 2*g.looked {
+	if g.looked > 0 && len(answer) < lookFactor*g.looked {
 		res := g.last
 		res.Steps = 0
 		return res

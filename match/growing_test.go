@@ -33,7 +33,7 @@ func TestGrowingIsTheSameHoweverCut(t *testing.T) {
 		}
 		sameResult(t, g.Settle(answer), want, answer)
 	}
-	if hits < 500 || looks < 3000 {
+	if hits < 500 || looks < 2000 {
 		t.Errorf("only %d hits and %d looks", hits, looks)
 	}
 }
