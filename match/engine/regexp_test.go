@@ -65,6 +65,9 @@ func againstGo(t *testing.T, m *engine.Machine, pattern string, b []byte) bool {
 	want := goGroups(regexp.MustCompile(pattern), b)
 	for way, search := range searches(m) {
 		got, undecided := groupsOf(m, p, b, search)
+		if undecided && way == "plain" {
+			continue // without visited bits some patterns are exponential
+		}
 		if undecided || !slices.Equal(got, want) {
 			t.Errorf("%q on %q, %s: %v (undecided %v), Go has %v",
 				pattern, b, way, got, undecided, want)
