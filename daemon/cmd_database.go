@@ -127,11 +127,11 @@ func writeEngines(w io.Writer, db *probes.Database) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	line := "engines:"
+	var line strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(counts)) {
-		line += fmt.Sprintf(" %s=%d", name, counts[name])
+		fmt.Fprintf(&line, " %s=%d", name, counts[name])
 	}
-	_, err := fmt.Fprintf(w, "%s unsupported=%d\n", line, len(db.Unsupported))
+	_, err := fmt.Fprintf(w, "engines:%s unsupported=%d\n", &line, len(db.Unsupported))
 	return err
 }
 
