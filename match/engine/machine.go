@@ -176,8 +176,12 @@ func (m *Machine) seen(p *Program, in *inst, pos int) bool {
 	return false
 }
 
+// bitsPerStep is how many bits are set and cleared again in the time of a step.
+const bitsPerStep = 2
+
 // forget clears the bits that were set since the trail was from long.
 func (m *Machine) forget(from int) {
+	m.steps += (len(m.trail) - from) / bitsPerStep
 	for _, bit := range m.trail[from:] {
 		m.visited[bit>>6] &^= 1 << (bit & 63)
 	}
