@@ -161,6 +161,7 @@ type batchLine struct {
 func matchBatch(c *cobra.Command, db *probes.Database, in io.Reader) error {
 	out := bufio.NewWriterSize(c.OutOrStdout(), 1<<16)
 	enc := json.NewEncoder(out)
+	scratch := match.NewScratch()
 	sc := bufio.NewScanner(in)
 	sc.Buffer(make([]byte, 1<<16), maxBatchLine)
 	n := 0
@@ -183,7 +184,7 @@ func matchBatch(c *cobra.Command, db *probes.Database, in io.Reader) error {
 		result := struct {
 			ID string `json:"id"`
 			probes.Observation
-		}{line.ID, session.Identify(db, line.Transport, line.Probe, line.Data)}
+		}{line.ID, session.IdentifyWith(scratch, db, line.Transport, line.Probe, line.Data)}
 		result.Evidence = nil // the caller has the answer
 		if err := enc.Encode(&result); err != nil {
 			return fmt.Errorf("write results: %w", err)
