@@ -28,10 +28,18 @@ cleanup() {
   rm -rf "$dir"
 }
 trap cleanup EXIT
+state=${LAB_STATE:-/var/tmp/sonde-lab}
+# A lab whose servers are dead, as after a reboot, is begun anew.
+for f in "$state"/run/*/pid; do
+  [ -e "$f" ] || continue
+  if ! kill -0 "$(cat "$f")" 2>/dev/null; then
+    "$shared/lab/down.sh" > /dev/null || true
+    break
+  fi
+done
 ip netns list 2>/dev/null | grep -qw lab || ours=yes
 "$shared/lab/up.sh" train > "$dir/up" 2>&1 || { tail -n 20 "$dir/up" >&2; exit 1; }
 tail -n 3 "$dir/up"
-state=${LAB_STATE:-/var/tmp/sonde-lab}
 python3 "$shared/lab/lab.py" truth train
 
 ports=$(python3 - "$state/truth.json" <<'P'
