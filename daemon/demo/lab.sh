@@ -29,14 +29,17 @@ cleanup() {
 }
 trap cleanup EXIT
 state=${LAB_STATE:-/var/tmp/sonde-lab}
-# A lab whose servers are dead, as after a reboot, is begun anew.
+# A lab whose servers are dead, as after a reboot, is begun anew; so is every
+# one on CI.
+stale=${SONDE_CI:-}
 for f in "$state"/run/*/pid; do
   [ -e "$f" ] || continue
-  if ! kill -0 "$(cat "$f")" 2>/dev/null; then
-    "$shared/lab/down.sh" > /dev/null || true
-    break
+  status=/proc/$(cat "$f")/status
+  if [ ! -e "$status" ] || grep -q '^State:.*Z' "$status"; then
+    stale=yes
   fi
 done
+[ -z "$stale" ] || "$shared/lab/down.sh" > /dev/null || true
 ip netns list 2>/dev/null | grep -qw lab || ours=yes
 "$shared/lab/up.sh" train > "$dir/up" 2>&1 || { tail -n 20 "$dir/up" >&2; exit 1; }
 tail -n 3 "$dir/up"
