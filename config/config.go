@@ -94,7 +94,7 @@ type Limits struct {
 
 	Connections                 int // open at once, of everything
 	HostConnections             int // open at once to one address; not for loopback
-	HostNewConnectionsPerSecond int // visits to one address; not for loopback
+	HostNewConnectionsPerSecond int // begun to one address by visits; not for loopback
 
 	ConnectTimeout time.Duration // how long one try of discovery waits
 	Tries          int           // how often silence is tried before it is believed

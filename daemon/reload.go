@@ -132,6 +132,9 @@ func (r *readyNotice) Run(ctx context.Context, ready func()) error {
 	case <-r.after:
 		r.d.setLevel()
 		r.d.tell(systemd.Ready)
+		r.d.tell(func() error {
+			return systemd.Status(fmt.Sprintf("%d watches, discovery by connect", len(r.d.cfg.Watches)))
+		})
 		<-ctx.Done()
 	case <-ctx.Done():
 	}

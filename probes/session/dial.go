@@ -67,8 +67,9 @@ func (v *visit) dial(ctx context.Context) (*line, *connectError) {
 func (v *visit) addr() netip.AddrPort { return netip.AddrPortFrom(v.ep.Addr, v.ep.Port) }
 
 // classify says what a failed connect, or an error of a UDP socket, tells of
-// the endpoint. The reasons are in nmap's words where it has one. What only speaks about this machine or this moment, such as a
-// lack of descriptors, is inconclusive.
+// the endpoint. The reasons are in nmap's words where it has one. What only
+// speaks about this machine or this moment, such as a lack of descriptors, is
+// inconclusive.
 func classify(err error) *connectError {
 	e := &connectError{err: err}
 	timedOut := errors.Is(err, os.ErrDeadlineExceeded) ||
