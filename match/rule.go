@@ -26,6 +26,7 @@ type Rule struct {
 	Pos        Position // of the line; Col is unset
 	ID         string   // stable name from a "# id:" comment, else ""
 	Soft       bool     // softmatch: names the service, leaves the rest open
+	Blocked    bool     // the answer refuses the asker: "# outcome: blocked"
 	Service    string   // as written; "ssl/x" means x inside TLS
 	Pattern    string   // between its delimiters, byte for byte
 	PatternCol int      // byte column of Pattern in its line, from 1

@@ -1,0 +1,93 @@
+package session
+
+import (
+	"net/netip"
+	"time"
+
+	"sonde/probes"
+	"sonde/probes/tlsprobe"
+)
+
+// An EventKind says what happened outside a Machine.
+type EventKind uint8
+
+// The kinds of an Event.
+const (
+	// Opened: the connection that an Open asked for is there; a UDP socket is
+	// so at once. RTT is how long the connect took.
+	Opened EventKind = iota + 1
+	// Sent: what the oldest Send that was not told of yet asked for has been
+	// handed to the kernel.
+	Sent
+	// Received: bytes, or one whole datagram, came. Data is only valid during
+	// the call. An empty datagram is one too.
+	Received
+	// Rejected: an ICMP error came for a UDP socket, which stays open.
+	Rejected
+	// Ended: the connection is gone, or could not be opened: Err is io.EOF
+	// after an orderly close, else what the system says. Nothing more comes of
+	// it, and it needs no Close.
+	Ended
+	// Secured: the handshake that a StartTLS asked for succeeded. From now on
+	// Send and Received carry what is inside the tunnel.
+	Secured
+	// Unsecured: it failed, and the connection is gone.
+	Unsecured
+	// Woken: the time of the latest Wake has come.
+	Woken
+	// Cancelled: the visit is to end at once with what is known; Err is why.
+	Cancelled
+)
+
+// An Event is one thing that happened, told to [Machine.Handle].
+type Event struct {
+	Kind EventKind
+	Conn int            // of which connection; not for Woken and Cancelled
+	Data []byte         // Received
+	From netip.AddrPort // Received and Rejected over UDP: who answered
+	Err  error          // Rejected, Ended, Unsecured (a *tlsprobe.HandshakeError), Cancelled
+	RTT  time.Duration  // Opened
+	TLS  *Handshake     // Secured, Unsecured
+}
+
+// A Handshake is what an attempt to open a tunnel showed and took.
+type Handshake struct {
+	Facts             probes.TLSFacts
+	BytesOut, BytesIn int // on the wire
+}
+
+// An ActionKind says what a Machine wants done.
+type ActionKind uint8
+
+// The kinds of an Action.
+const (
+	// Open: open connection Conn, which is a new number. Answered by Opened or
+	// Ended. The outside may wait as long as rates and budgets demand before
+	// it begins; a connect itself takes at most Settings.ConnectTimeout.
+	Open ActionKind = iota + 1
+	// Send: send Data, which stays unchanged. Answered by Sent, or Ended. Of
+	// a UDP socket the outside may wait as long as rates demand.
+	Send
+	// StartTLS: make Conn a tunnel, as Hello says. Answered by Secured or
+	// Unsecured.
+	StartTLS
+	// Close: close Conn; what was sent still goes out. No event of it follows.
+	Close
+	// Wake: send Woken at the time At, or at once when that has passed. It
+	// replaces the Wake before; with the zero time there is none any more.
+	Wake
+	// Finish: the visit is over. No connection is open any more, and no event
+	// is expected. It is the last action.
+	Finish
+)
+
+// An Action is one thing to do, from [Machine.Start] or [Machine.Handle].
+type Action struct {
+	Kind       ActionKind
+	Conn       int
+	Data       []byte          // Send
+	Hello      tlsprobe.Config // StartTLS
+	Timeout    time.Duration   // StartTLS: how long the handshake may take
+	SourcePort uint16          // Open: to send from; 0: any
+	At         time.Time       // Wake
+}
