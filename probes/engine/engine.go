@@ -1,0 +1,76 @@
+// Package engine holds many conversations at once over non-blocking sockets.
+//
+// A [Loop] serves its connections one event at a time on one goroutine, so who
+// uses it needs no locks: all methods but Post are called from that goroutine,
+// which is where handlers, timers and posted functions run. A connection that
+// waits costs a descriptor and a small struct, no goroutine and no allocation.
+//
+// No endpoint is lost for want of resources: when descriptors, source ports or
+// buffers run out, what cannot be opened now waits until something is closed,
+// and [Stats] says so.
+package engine
+
+import (
+	"net/netip"
+	"time"
+)
+
+// A Loop is one event loop.
+type Loop interface {
+	// Post runs f on the loop, soon and in the order of the calls. Any
+	// goroutine may call it. It reports false when the loop is closed, and f
+	// will never run.
+	Post(f func()) bool
+	// Now is the time of this turn of the loop, read once per turn.
+	Now() time.Time
+	// Open begins a connection. It never fails at once: h is told, later.
+	Open(d Dial, h Handler) Conn
+	// NewTimer makes a stopped timer that runs f on the loop.
+	NewTimer(f func()) Timer
+}
+
+// A Dial says what to connect to.
+type Dial struct {
+	Network    string         // "tcp" or "udp"
+	Remote     netip.AddrPort // link-local addresses with their zone
+	SourcePort uint16         // 0: any
+	Timeout    time.Duration  // of a TCP connect, counted from the SYN; required
+}
+
+// A Handler is told what happens to one connection. Its methods run on the
+// loop and must not block.
+type Handler interface {
+	// Opened: the TCP connect is complete, after rtt; a UDP socket is there.
+	Opened(rtt time.Duration)
+	// Received: bytes came, of a UDP socket one whole datagram (which may be
+	// empty) from that address. b is valid during the call.
+	Received(b []byte, from netip.AddrPort)
+	// Sent: all bytes of the oldest Send that was not told of were handed to
+	// the kernel.
+	Sent()
+	// Rejected: an ICMP error about a datagram sent to that address. The
+	// socket stays open. On systems that do not tell it never comes.
+	Rejected(err error, to netip.AddrPort)
+	// Ended: the connection is gone, or was never there: io.EOF after an
+	// orderly close by the peer, os.ErrDeadlineExceeded when the connect took
+	// too long, else the system's error. Nothing follows, and Close need not
+	// be called.
+	Ended(err error)
+}
+
+// A Conn is one connection or UDP socket of a loop.
+type Conn interface {
+	// Send queues b, which must not change until Sent or Ended.
+	Send(b []byte)
+	// Close closes the connection; nothing of it is told any more. It may be
+	// called more than once, and after Ended.
+	Close()
+	// Local is our address, valid once Opened.
+	Local() netip.AddrPort
+}
+
+// A Timer runs its function once per Reset.
+type Timer interface {
+	Reset(at time.Time)
+	Stop()
+}
