@@ -27,7 +27,7 @@ var knownActions = []string{
 	string(event.WatchBaselined), string(event.WatchRetired),
 	string(event.ServiceBaseline), string(event.ServiceNew), string(event.ServiceChanged),
 	string(event.ServiceGone), string(event.ServiceReturned), string(event.ServiceUnverified),
-	string(event.ServiceReclassified),
+	string(event.ServiceReclassified), string(event.HostDistress), string(event.HostRecovered),
 }
 
 func newEventsCommand() *cobra.Command {

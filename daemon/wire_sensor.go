@@ -49,7 +49,8 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 		return nil, err
 	}
 	sc := sensor.Config{Inventory: store, Visits: l.visits(), HeartbeatEvery: cfg.Output.HeartbeatEvery,
-		Now: time.Now, Beat: beat, Log: log}
+		Quarantine: sensor.DefaultQuarantine,
+		Now:        time.Now, Beat: beat, Log: log}
 	sweeps := 0 // that may run at once: one per watch and transport
 	for i := range cfg.Watches {
 		for _, set := range []ports.Set{cfg.Watches[i].TCPPorts, cfg.Watches[i].UDPPorts} {

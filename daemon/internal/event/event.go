@@ -36,6 +36,8 @@ const (
 	ServiceReturned     Action = "service.returned"
 	ServiceUnverified   Action = "service.unverified"
 	ServiceReclassified Action = "service.reclassified"
+	HostDistress        Action = "host.distress"
+	HostRecovered       Action = "host.recovered"
 )
 
 // Severity is how much an event matters.
@@ -153,7 +155,7 @@ func DefaultSeverity(a Action) Severity {
 		return Notice
 	case ServiceNew, ServiceChanged, ServiceGone:
 		return Warning
-	case SensorDegraded:
+	case SensorDegraded, HostDistress:
 		return Error
 	default:
 		return Info

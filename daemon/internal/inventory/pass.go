@@ -18,6 +18,7 @@ type Pass struct {
 	Method  string // as in Visit; "udp:…" covers UDP ports, all others TCP ports
 	Targets []netip.Prefix
 	Exclude []netip.Prefix
+	Partial bool   // Exclude has hosts that were left out this once: no scope of its own
 	Ports   string // as ports.Set writes them: "22,80,8000-8100"
 
 	Started time.Time
@@ -72,7 +73,7 @@ func (s *Store) PassDone(ctx context.Context, p Pass) error {
 		if err == nil {
 			err = tx.boundPasses()
 		}
-		if err == nil && first {
+		if err == nil && first && !p.Partial {
 			err = tx.tellBaselined(&p, &covered)
 		}
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -43,11 +44,14 @@ type world struct {
 	visitTime time.Duration
 	sweepTime time.Duration
 	degraded  bool
+	dead      bool   // the host answers nothing
+	fragile   uint16 // the port at which a visit kills it
 	sweepErr  error
 
 	log     []string // "visit 22", "sweep", in order
 	visits  []visited
 	sweeps  []time.Time // begins of those over all targets
+	swept   []int       // how many targets each of them had
 	looks   int         // sweeps over a single target
 	flying  map[netip.AddrPort]bool
 	most    int // visits at once
@@ -88,6 +92,8 @@ func (w *world) Visit(ctx context.Context, ep probes.Endpoint, _ session.Remembe
 	w.flying[id] = true
 	w.most = max(w.most, len(w.flying))
 	w.visits = append(w.visits, visited{ep.Port, time.Now()})
+	w.dead = w.dead || ep.Port == w.fragile
+	dead := w.dead
 	version, there := w.open[ep.Port]
 	outcome, own := w.outcome[ep.Port]
 	w.note("visit %d", ep.Port)
@@ -103,8 +109,13 @@ func (w *world) Visit(ctx context.Context, ep probes.Endpoint, _ session.Remembe
 	}
 	o.At = time.Now()
 	switch {
+	case dead:
+		o.Outcome = probes.OutcomeSilent
+		if ep.Port == w.fragile { // the others could not even connect
+			o.State, o.Cost.Probes, o.Asked = probes.Open, 1, []string{"GetRequest"}
+		}
 	case own:
-		o.Outcome = outcome
+		o.Outcome, o.Cost.Probes = outcome, 1
 	case there:
 		o.State, o.Outcome, o.Strength, o.Probe = probes.Open, probes.OutcomeAnswered, probes.Hard, "NULL"
 		o.Identity = match.Identity{Service: "ssh", Product: "X", Version: version}
@@ -118,15 +129,15 @@ func (w *world) Visit(ctx context.Context, ep probes.Endpoint, _ session.Remembe
 func (w *world) Sweep(ctx context.Context, targets iter.Seq[capture.Target], yield func(capture.Reply)) (capture.Stats, error) {
 	list := slices.Collect(targets)
 	w.mu.Lock()
-	if len(list) > 1 {
-		w.sweeps = append(w.sweeps, time.Now())
+	if len(list) == 0 || len(list) > looksAside+1 {
+		w.sweeps, w.swept = append(w.sweeps, time.Now()), append(w.swept, len(list))
 		w.note("sweep")
 	} else {
 		w.looks++
 	}
 	w.mu.Unlock()
 	for _, target := range list {
-		if len(list) > 1 {
+		if len(list) > looksAside+1 {
 			select {
 			case <-time.After(w.sweepTime / time.Duration(len(list))):
 			case <-ctx.Done():
@@ -138,6 +149,9 @@ func (w *world) Sweep(ctx context.Context, targets iter.Seq[capture.Target], yie
 		w.mu.Lock()
 		if _, there := w.open[target.Addr.Port()]; there {
 			r.Kind, r.Reason = capture.Accepted, "syn-ack"
+		}
+		if w.dead {
+			r.Kind, r.Reason = capture.Silent, "no-response"
 		}
 		w.mu.Unlock()
 		yield(r)
@@ -261,8 +275,19 @@ func (s *store) PassDone(_ context.Context, p inventory.Pass) error {
 	return nil
 }
 
+func (s *store) Distress(_ context.Context, since time.Time) (list []inventory.Distress, _ error) {
+	for _, e := range s.events {
+		if strings.HasPrefix(string(e.Action), "host.") && !e.Timestamp.Before(since) {
+			list = append(list, inventory.Distress{Watch: e.Watch, Zone: e.Zone, Addr: e.Endpoint.Addr,
+				At: e.Timestamp, Over: e.Action == event.HostRecovered})
+		}
+	}
+	return list, nil
+}
+
 func (s *store) Record(_ context.Context, e event.Event) error {
 	defer s.enter()()
+	e.Timestamp = time.Now()
 	s.events = append(s.events, e)
 	return nil
 }

@@ -32,7 +32,9 @@ type tally struct {
 // heartbeat tells how the promises stand: "overdue" counts services that were
 // not asked within verify_every, "fresh" those whose identity was confirmed
 // within it, and "sweep_age_s" the seconds since the last complete sweep
-// began. A watch that was never completely swept has no sweep_age_s.
+// began. A watch that was never completely swept has no sweep_age_s. "visits."
+// counts the visits since the start by outcome, "quarantined" the hosts that
+// are left alone after they fell silent, or not seen again since.
 func (s *Sensor) heartbeat(ctx context.Context) {
 	var all tally
 	list := s.tallies()
@@ -40,6 +42,10 @@ func (s *Sensor) heartbeat(ctx context.Context) {
 		all.known, all.fresh, all.overdue = all.known+t.known, all.fresh+t.fresh, all.overdue+t.overdue
 	}
 	counts := map[string]int{"known": all.known, "fresh": all.fresh, "overdue": all.overdue}
+	for outcome, n := range s.outcomes {
+		counts["visits."+string(outcome)] = n
+	}
+	counts["quarantined"] = len(s.resting)
 	for i, t := range list {
 		if i == maxBeaten {
 			counts["watches_left_out"] = len(list) - maxBeaten

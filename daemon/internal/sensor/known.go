@@ -34,6 +34,9 @@ func (s *Sensor) load(ctx context.Context) error {
 			visited: earlier(e.LastVisited, now), verified: e.LastVerified},
 			inventory.Standing{Status: e.Status, Next: e.Next})
 	}
+	if err := s.loadDistress(ctx); err != nil {
+		return err
+	}
 	passes, err := s.cfg.Inventory.Passes(ctx)
 	if err != nil {
 		return err

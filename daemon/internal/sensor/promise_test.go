@@ -180,8 +180,13 @@ func TestHeartbeat(t *testing.T) {
 			t.Fatalf("%d heartbeats in 41 minutes, want 2", len(beats))
 		}
 		got := beats[1].Counts
+		if got["visits.answered"] < 10 || got["visits.blocked"] < 4 {
+			t.Errorf("%d visits answered, %d blocked", got["visits.answered"], got["visits.blocked"])
+		}
+		delete(got, "visits.answered") // the due times differ by a random seed
+		delete(got, "visits.blocked")
 		want := map[string]int{"known": 2, "fresh": 1, "overdue": 0, "lan.known": 2, "lan.fresh": 1,
-			"lan.overdue": 0, "lan.sweep_age_s": 600}
+			"lan.overdue": 0, "lan.sweep_age_s": 600, "quarantined": 0}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("counts:\n%s", d)
 		}

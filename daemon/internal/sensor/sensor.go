@@ -61,6 +61,7 @@ type Inventory interface {
 	PassDone(ctx context.Context, p inventory.Pass) error
 	Record(ctx context.Context, e event.Event) error
 	Alive(ctx context.Context) error
+	Distress(ctx context.Context, since time.Time) ([]inventory.Distress, error)
 }
 
 // A Visitor asks one endpoint what runs there.
@@ -102,6 +103,7 @@ type Config struct {
 
 	Visits         int           // conversations at once, over all watches
 	HeartbeatEvery time.Duration // 0: none
+	Quarantine     time.Duration // how long a host in distress is left alone
 	Now            func() time.Time
 	Beat           func() // called by the loop at least every second, for a watchdog; may be nil
 	Log            *slog.Logger
@@ -120,10 +122,14 @@ type Sensor struct {
 	sweeps   *schedule.Queue     // apart, so that no visit can hold one up
 	failed   map[schedule.ID]int // sweeps that failed in a row
 	last     map[schedule.ID]time.Time
+	suspects map[hostID]*suspicion // hosts that may have suffered from us
+	resting  map[hostID]quarantine // hosts that did
+	outcomes map[probes.Outcome]int
 
 	results chan *flight  // from visits; never closed
 	seen    chan sighting // from sweeps; never closed
 	swept   chan sweepEnd // from sweeps; never closed
+	looks   chan looked   // at suspects; never closed
 	batch   []*flight     // waits to be stored
 	running sync.WaitGroup
 }
@@ -135,9 +141,11 @@ func New(cfg Config) *Sensor {
 		watches: map[string]*Watch{}, known: map[event.Key]known{},
 		visits: schedule.NewQueue(), owed: map[event.Key]*debt{},
 		sweeps: schedule.NewQueue(), failed: map[schedule.ID]int{},
-		last:    map[schedule.ID]time.Time{},
-		results: make(chan *flight, cfg.Visits), // room for all: no visit waits for the loop
-		seen:    make(chan sighting), swept: make(chan sweepEnd),
+		last:     map[schedule.ID]time.Time{},
+		suspects: map[hostID]*suspicion{}, resting: map[hostID]quarantine{},
+		outcomes: map[probes.Outcome]int{},
+		results:  make(chan *flight, cfg.Visits), // room for all: no visit waits for the loop
+		seen:     make(chan sighting), swept: make(chan sweepEnd), looks: make(chan looked),
 	}
 	for i := range cfg.Watches {
 		s.watches[cfg.Watches[i].Name] = &cfg.Watches[i]
@@ -162,7 +170,7 @@ func (s *Sensor) Run(ctx context.Context, ready func()) error {
 	s.loop(work, context.WithoutCancel(ctx))
 	s.running.Wait()
 	s.collect()
-	s.store(context.WithoutCancel(ctx))
+	s.store(work, context.WithoutCancel(ctx))
 	return nil
 }
 
@@ -191,12 +199,14 @@ func (s *Sensor) loop(ctx, durable context.Context) {
 				flush = time.After(batchWait)
 			}
 		case <-flush:
-			s.store(durable)
+			s.store(ctx, durable)
 			flush = nil
 		case r := <-seen:
 			s.sight(r)
 		case e := <-s.swept:
 			s.endSweep(durable, e)
+		case l := <-s.looks:
+			s.endLook(ctx, durable, l)
 		case <-alive.C:
 			s.alive(durable)
 		case <-heart.c:
@@ -205,7 +215,7 @@ func (s *Sensor) loop(ctx, durable context.Context) {
 		case <-due.C:
 		}
 		if len(s.batch) >= batchMost {
-			s.store(durable)
+			s.store(ctx, durable)
 			flush = nil
 		}
 		s.dispatch(ctx)

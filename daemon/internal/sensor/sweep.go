@@ -24,6 +24,7 @@ type pass struct {
 	owed    int // visits of what it found that are not stored yet
 	ended   bool
 	stats   capture.Stats
+	resting []netip.Prefix // hosts that were left out
 }
 
 // A sighting is a reply that the loop must look at.
@@ -49,7 +50,7 @@ func (sw *Sweep) lastOf(passes []inventory.Pass) (began time.Time, ok bool) {
 		p, want := &passes[i], &sw.Pass
 		if p.Watch == want.Watch && p.Zone == want.Zone && p.Method == want.Method &&
 			p.Ports == want.Ports && samePrefixes(p.Targets, want.Targets) &&
-			samePrefixes(p.Exclude, want.Exclude) {
+			samePrefixes(p.Exclude, slices.Concat(want.Exclude, p.Exclude)) {
 			began, ok = p.Started, true
 		}
 	}
@@ -71,15 +72,17 @@ func (s *Sensor) startSweep(ctx context.Context, e schedule.Entry) {
 	w := s.watches[e.Watch]
 	at := slices.IndexFunc(w.Sweeps, func(sw Sweep) bool { return sweepID(w, &sw) == e.ID })
 	sw := &w.Sweeps[at]
-	p := &pass{watch: w, sweep: sw, id: e.ID, started: s.cfg.Now()}
+	p := &pass{watch: w, sweep: sw, id: e.ID, started: s.cfg.Now(),
+		resting: s.quarantined(w.Zone)}
 	begun := sw.Pass
 	begun.Started = p.started
 	if err := s.cfg.Inventory.PassStarted(ctx, begun); err != nil && ctx.Err() == nil {
 		s.cfg.Log.Error("begin of sweep not stored", "err", err)
 	}
 	s.cfg.Log.Info("sweep begins", "watch", w.Name, "transport", sw.Transport)
+	resting := slices.Clone(p.resting)
 	s.running.Go(func() {
-		stats, err := w.Sweeper.Sweep(ctx, sw.Targets(), func(r capture.Reply) {
+		stats, err := w.Sweeper.Sweep(ctx, without(sw.Targets(), resting), func(r capture.Reply) {
 			if r.Kind == capture.Silent || r.Kind == capture.Unreachable {
 				return // the pass itself proves what is absent, visits what is gone
 			}
@@ -103,6 +106,10 @@ func (s *Sensor) startSweep(ctx context.Context, e schedule.Entry) {
 func (s *Sensor) sight(r sighting) {
 	k := event.Key{Zone: r.pass.watch.Zone, Addr: r.reply.Addr.Addr(),
 		Transport: probes.Transport(r.reply.Network), Port: r.reply.Addr.Port()}
+	if q, ok := s.resting[hostOf(k)]; ok && s.cfg.Now().Before(q.until) {
+		r.pass.resting = append(r.pass.resting, hostPrefix(k.Addr))
+		return
+	}
 	answered := r.reply.Kind == capture.Accepted || r.reply.Kind == capture.Answered
 	if _, there := s.known[k]; answered == there {
 		return
@@ -142,6 +149,9 @@ func (s *Sensor) complete(ctx context.Context, p *pass) {
 	}
 	done := p.sweep.Pass
 	done.Started, done.Done, done.Degraded = p.started, s.cfg.Now(), p.stats.Degraded
+	if len(p.resting) > 0 {
+		done.Exclude, done.Partial = slices.Concat(done.Exclude, p.resting), true
+	}
 	log := s.cfg.Log.With("watch", p.watch.Name, "transport", p.sweep.Transport)
 	due := p.started.Add(p.sweep.Every)
 	switch err := s.cfg.Inventory.PassDone(ctx, done); {

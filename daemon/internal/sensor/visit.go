@@ -25,9 +25,16 @@ type debt struct {
 	reply  capture.Reply // the latest that was seen of it
 }
 
-// startVisit asks one endpoint. A result that ctx cut short is not a result.
+// startVisit asks one endpoint, or puts that off while its host is left alone.
+// A result that ctx cut short is not a result.
 func (s *Sensor) startVisit(ctx context.Context, e schedule.Entry) {
 	w, k := s.watches[e.Watch], e.ID.Key
+	if from := s.rested(hostOf(k)); !from.IsZero() {
+		s.visits.Done(e.ID)
+		e.Due = from
+		s.visits.Put(e)
+		return
+	}
 	ep := probes.Endpoint{Addr: k.Addr, Port: k.Port, Transport: k.Transport}
 	if w.Names != nil {
 		ep.Names = w.Names(k.Addr)
@@ -119,8 +126,9 @@ func (s *Sensor) collect() {
 	}
 }
 
-// store applies the batch, and schedules what follows from it.
-func (s *Sensor) store(ctx context.Context) {
+// store applies the batch, and schedules what follows from it. It writes with
+// the context durable.
+func (s *Sensor) store(ctx, durable context.Context) {
 	batch := s.batch
 	s.batch = nil
 	if len(batch) == 0 {
@@ -130,7 +138,7 @@ func (s *Sensor) store(ctx context.Context) {
 	for i, f := range batch {
 		visits[i] = f.visit
 	}
-	after, err := s.cfg.Inventory.Apply(ctx, visits)
+	after, err := s.cfg.Inventory.Apply(durable, visits)
 	if err != nil {
 		s.cfg.Log.Error("visits not stored, they are made again",
 			"visits", len(batch), "in", retryAfter, "err", err)
@@ -142,12 +150,14 @@ func (s *Sensor) store(ctx context.Context) {
 	for i, f := range batch {
 		s.visits.Done(schedule.ID{Key: f.visit.Key})
 		s.learn(&f.visit, after[i])
+		s.outcomes[f.visit.Observation.Outcome]++
+		s.suspect(ctx, durable, &f.visit)
 		if f.debt == nil {
 			continue
 		}
 		for _, p := range f.debt.passes {
 			p.owed--
-			s.complete(ctx, p)
+			s.complete(durable, p)
 		}
 	}
 }

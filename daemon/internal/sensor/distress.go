@@ -1,0 +1,260 @@
+package sensor
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"sonde/capture"
+	"sonde/daemon/internal/event"
+	"sonde/daemon/internal/inventory"
+	"sonde/probes"
+)
+
+const (
+	// distressLooks is how often in a row a host must show no sign of life,
+	// after it was spoken to, before that counts as our doing.
+	distressLooks = 2
+	// lookAgainAfter lies between two looks: a device that restarts its
+	// network stack is back within it, and no retransmission lasts so long.
+	lookAgainAfter = 30 * time.Second
+	// looksAside is how many other endpoints of the host are tried: one that
+	// accepts shows that only a service fell silent.
+	looksAside = 3
+	// DefaultQuarantine is how long a host in distress is left alone.
+	DefaultQuarantine = 24 * time.Hour
+)
+
+// A hostID names a host across its endpoints.
+type hostID struct {
+	zone string
+	addr netip.Addr
+}
+
+func hostOf(k event.Key) hostID { return hostID{k.Zone, k.Addr} }
+
+// A suspicion is a host that was spoken to and then was silent.
+type suspicion struct {
+	watch *Watch
+	visit probes.Observation // after which it was silent
+	looks int                // at the whole host, all without a sign of life
+}
+
+// A looked says whether a look at a host saw a sign of life.
+type looked struct {
+	host  hostID
+	alive bool
+}
+
+// A quarantine is a host that is left alone until some time, and watched for
+// its recovery afterwards.
+type quarantine struct {
+	watch string
+	until time.Time
+}
+
+// rested tells from when on a host may be spoken to again; zero means now. A
+// suspected one waits for the end of the looks.
+func (s *Sensor) rested(h hostID) time.Time {
+	now := s.cfg.Now()
+	if _, ok := s.suspects[h]; ok {
+		return now.Add(lookAgainAfter)
+	}
+	if q, ok := s.resting[h]; ok && now.Before(q.until) {
+		return q.until
+	}
+	return time.Time{}
+}
+
+// suspect begins to look at a host when a visit that sent something ended
+// without a byte: first at the endpoint alone, which is enough for a service
+// that merely does not answer.
+func (s *Sensor) suspect(ctx, durable context.Context, v *inventory.Visit) {
+	h, o := hostOf(v.Key), &v.Observation
+	s.recovered(durable, h, o)
+	silent := o.Outcome == probes.OutcomeSilent || o.Outcome == probes.OutcomeUnreachable ||
+		o.Outcome == probes.OutcomeInconclusive
+	if !silent || o.Cost.Probes == 0 || o.Evidence != nil || s.suspects[h] != nil {
+		return
+	}
+	sp := &suspicion{watch: s.watches[v.Watch], visit: *o}
+	s.suspects[h] = sp
+	own := s.targetsAt(v.Key, 0)
+	if len(own) == 0 {
+		own = s.targetsAt(v.Key, looksAside)
+	}
+	s.look(ctx, h, own, 0)
+}
+
+// targetsAt gives the endpoint itself, if a connect can try it, and others of
+// its host that are known, at most most of them.
+func (s *Sensor) targetsAt(k event.Key, most int) (list []capture.Target) {
+	if k.Transport == probes.TCP {
+		list = append(list, capture.Target{Network: capture.TCP, Addr: netip.AddrPortFrom(k.Addr, k.Port)})
+	}
+	if most == 0 {
+		return list
+	}
+	for other := range s.known {
+		if hostOf(other) == hostOf(k) && other.Transport == probes.TCP && other != k {
+			list = append(list, capture.Target{Network: capture.TCP, Addr: netip.AddrPortFrom(k.Addr, other.Port)})
+			if len(list) > most {
+				break
+			}
+		}
+	}
+	return list
+}
+
+// look tries the targets after a while. Without any it is no use: what cannot
+// be looked at is not told.
+func (s *Sensor) look(ctx context.Context, h hostID, targets []capture.Target, after time.Duration) {
+	if len(targets) == 0 {
+		delete(s.suspects, h)
+		return
+	}
+	sweeper := s.suspects[h].watch.Sweeper
+	s.running.Go(func() {
+		wait := time.NewTimer(after)
+		defer wait.Stop()
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			return
+		}
+		alive := false
+		_, err := sweeper.Sweep(ctx, slices.Values(targets), func(r capture.Reply) {
+			alive = alive || r.Kind != capture.Silent && r.Kind != capture.Unreachable
+		})
+		select {
+		case s.looks <- looked{h, alive || err != nil}: // a look that failed proves nothing
+		case <-ctx.Done():
+		}
+	})
+}
+
+// endLook draws the conclusion of a look.
+func (s *Sensor) endLook(ctx, durable context.Context, l looked) {
+	sp := s.suspects[l.host]
+	if l.alive {
+		delete(s.suspects, l.host)
+		return
+	}
+	o := &sp.visit
+	key := event.Key{Zone: l.host.zone, Addr: o.Addr, Transport: o.Transport, Port: o.Port}
+	all := s.targetsAt(key, looksAside)
+	switch {
+	case sp.looks == 0: // that was the endpoint alone; now the host, at once
+		sp.looks++
+		s.look(ctx, l.host, all, 0)
+	case sp.looks < distressLooks:
+		sp.looks++
+		s.look(ctx, l.host, all, lookAgainAfter)
+	default:
+		delete(s.suspects, l.host)
+		s.distress(durable, l.host, sp)
+	}
+}
+
+// distress leaves a host alone and tells why.
+func (s *Sensor) distress(ctx context.Context, h hostID, sp *suspicion) {
+	q := quarantine{watch: sp.watch.Name, until: s.cfg.Now().Add(s.cfg.Quarantine)}
+	s.resting[h] = q
+	s.forgive(ctx, h)
+	o := sp.visit
+	e := event.Event{Action: event.HostDistress, Cause: event.CauseSelf, Watch: q.watch, Zone: h.zone,
+		Endpoint: &o, ObservedAt: o.At,
+		Message: fmt.Sprintf("%s: silent since port %d/%s was asked (%s); not probed until %s",
+			h.addr, o.Port, o.Transport, strings.Join(o.Asked, ", "), q.until.UTC().Format(time.RFC3339))}
+	s.record(ctx, e)
+}
+
+// forgive takes the endpoints of a host out of what sweeps under way must have
+// visited to be complete: they prove nothing of it.
+func (s *Sensor) forgive(ctx context.Context, h hostID) {
+	for k, d := range s.owed {
+		if hostOf(k) != h {
+			continue
+		}
+		delete(s.owed, k)
+		for _, p := range d.passes {
+			p.resting = append(p.resting, hostPrefix(h.addr))
+			p.owed--
+			s.complete(ctx, p)
+		}
+	}
+}
+
+// recovered tells that a host which was left alone is there again.
+func (s *Sensor) recovered(ctx context.Context, h hostID, o *probes.Observation) {
+	q, ok := s.resting[h]
+	if !ok || o.State != probes.Open && o.Outcome != probes.OutcomeRefused {
+		return
+	}
+	delete(s.resting, h)
+	s.record(ctx, event.Event{Action: event.HostRecovered, Cause: event.CauseTarget, Watch: q.watch,
+		Zone: h.zone, Endpoint: o, ObservedAt: o.At, Message: fmt.Sprintf("%s: answers again", h.addr)})
+}
+
+func (s *Sensor) record(ctx context.Context, e event.Event) {
+	if err := s.cfg.Inventory.Record(ctx, e); err != nil {
+		s.cfg.Log.Error("event not stored", "action", e.Action, "message", e.Message, "err", err)
+	}
+}
+
+// quarantined gives the hosts of a zone that a sweep must leave out.
+func (s *Sensor) quarantined(zone string) (list []netip.Prefix) {
+	now := s.cfg.Now()
+	for h, q := range s.resting {
+		if h.zone == zone && now.Before(q.until) {
+			list = append(list, hostPrefix(h.addr))
+		}
+	}
+	return list
+}
+
+func hostPrefix(a netip.Addr) netip.Prefix {
+	a = a.WithZone("")
+	return netip.PrefixFrom(a, a.BitLen())
+}
+
+// without leaves hosts out of the targets of a sweep.
+func without(targets iter.Seq[capture.Target], hosts []netip.Prefix) iter.Seq[capture.Target] {
+	if len(hosts) == 0 {
+		return targets
+	}
+	out := map[netip.Addr]bool{}
+	for _, p := range hosts {
+		out[p.Addr()] = true
+	}
+	return func(yield func(capture.Target) bool) {
+		for t := range targets {
+			if !out[t.Addr.Addr().WithZone("")] && !yield(t) {
+				return
+			}
+		}
+	}
+}
+
+// loadDistress takes up again the quarantines that were told before a restart.
+func (s *Sensor) loadDistress(ctx context.Context) error {
+	told, err := s.cfg.Inventory.Distress(ctx, s.cfg.Now().Add(-s.cfg.Quarantine))
+	if err != nil {
+		return err
+	}
+	for _, d := range told {
+		h := hostID{d.Zone, d.Addr}
+		if d.Over {
+			delete(s.resting, h)
+			continue
+		}
+		s.resting[h] = quarantine{watch: d.Watch, until: d.At.Add(s.cfg.Quarantine)}
+	}
+	maps.DeleteFunc(s.resting, func(_ hostID, q quarantine) bool { return s.watches[q.watch] == nil })
+	return nil
+}
