@@ -93,6 +93,7 @@ type Observation struct {
 	Probe    string     `json:"probe,omitempty"` // the probe whose answer gave the identity
 	Rule     string     `json:"rule,omitempty"`  // "file:line" of the line that hit
 	TLS      []TLSFacts `json:"tls,omitempty"`
+	RPC      []RPCFacts `json:"rpc,omitempty"` // SunRPC programs found here, in the order of their numbers
 
 	Fingerprint string    `json:"fingerprint,omitempty"`
 	Evidence    *Evidence `json:"evidence,omitempty"`
@@ -102,7 +103,21 @@ type Observation struct {
 	Database string    `json:"-"` // hash of the database that was asked
 	Asked    []string  `json:"-"` // names of the probes sent in this visit; nil when not told
 	Errors   []string  `json:"-"` // what went wrong beside the result, for the log
+	Answers  []Answer  `json:"-"` // what the probes drew, in the order asked; only without a hard match
 }
+
+// An Answer is what one probe of a visit drew, for the fingerprint of a
+// service that no line explains.
+type Answer struct {
+	Probe  string
+	Tunnel Tunnel // that it was heard in
+	Data   []byte // the first MaxAnswerData bytes
+	Length int    // how many there were
+}
+
+// MaxAnswerData is how much of an Answer is kept. A fingerprint shows 900
+// bytes; with the dozen probes of a visit this is 11 KiB at most.
+const MaxAnswerData = 900
 
 // TLSFacts is what one handshake showed.
 type TLSFacts struct {
@@ -130,6 +145,15 @@ type Certificate struct {
 // MaxSANs is how many subject alternative names of a certificate are kept;
 // SANsCount tells how many there were.
 const MaxSANs = 32
+
+// RPCFacts is one SunRPC program (RFC 5531) that an endpoint serves or, being a
+// port mapper, lists.
+type RPCFacts struct {
+	Program uint32 `json:"program"`
+	Name    string `json:"name,omitempty"` // "" for a number that the table lacks
+	Low     uint32 `json:"low"`            // the lowest version
+	High    uint32 `json:"high"`           // the highest version
+}
 
 // Evidence is the answer that decided, for people and for matching again.
 type Evidence struct {
