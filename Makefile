@@ -61,11 +61,16 @@ bench-match: ## matching beside PCRE2 and Hyperscan in one run (gcc, libpcre2-de
 crash: ## kill the daemon at each named point and check that no event is lost or doubled
 	$(GO) test -count=1 -tags faultpoints -run 'Crash|Killed' -v ./daemon ./daemon/internal/inventory
 
+# Where sensors run, where people scan from, and where only the libraries do.
+PLATFORMS := linux/amd64 linux/arm64 linux/arm linux/riscv64 darwin/arm64 \
+  windows/amd64 freebsd/amd64 openbsd/amd64 netbsd/amd64
+LIBRARIES := solaris/amd64 illumos/amd64
+
 cross: ## compile for every platform that the design names
-	GOOS=linux GOARCH=amd64 $(GO) build -o /dev/null ./daemon
-	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./daemon
-	GOOS=linux GOARCH=arm GOARM=7 $(GO) build -o /dev/null ./daemon
-	GOOS=linux GOARCH=riscv64 $(GO) build -o /dev/null ./daemon
+	@set -e; for p in $(PLATFORMS); do echo "cross $$p"; \
+	  GOOS=$${p%/*} GOARCH=$${p#*/} GOARM=7 $(GO) build -o /dev/null ./daemon; done; \
+	for p in $(LIBRARIES); do echo "cross $$p (probes, match)"; \
+	  GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build ./probes/... ./match/...; done
 
 man: build ## write the manual pages to bin/man
 	$(BIN) man bin/man

@@ -1,8 +1,8 @@
 // Package systemd tells the service manager how the daemon is, by the
 // protocol of sd_notify(3).
 //
-// Without a service manager, that is without $NOTIFY_SOCKET, every call does
-// nothing and succeeds, so callers need not ask. Calls may come from any
+// Without a service manager, that is without $NOTIFY_SOCKET or on another system
+// than Linux, every call does nothing and succeeds, so callers need not ask. Calls may come from any
 // goroutine.
 package systemd
 
@@ -10,22 +10,20 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/coreos/go-systemd/v22/daemon"
 )
 
 // Ready tells that the service has started, or has finished reloading.
-func Ready() error { return notify(daemon.SdNotifyReady) }
+func Ready() error { return notify("READY=1") }
 
 // Reloading tells that the configuration is being read again. [Ready] must
 // follow, whether or not the new one was accepted. It carries the monotonic
 // time that units of Type=notify-reload need.
 func Reloading() error {
-	return notify(strings.TrimSuffix(daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec(), "\n"))
+	return notify(strings.TrimSuffix("RELOADING=1\n"+monotonic(), "\n"))
 }
 
 // Stopping tells that the service is on its way down.
-func Stopping() error { return notify(daemon.SdNotifyStopping) }
+func Stopping() error { return notify("STOPPING=1") }
 
 // Status sets the line that `systemctl status` shows. Line breaks, which end
 // a field of the protocol, and all other control characters become blanks.
@@ -40,12 +38,12 @@ func Status(line string) error {
 
 // Alive feeds the watchdog. The loop that does the work calls it, so that a
 // loop which hangs is noticed.
-func Alive() error { return notify(daemon.SdNotifyWatchdog) }
+func Alive() error { return notify("WATCHDOG=1") }
 
 // WatchdogInterval is how often Alive should be called: half of what the
 // unit's WatchdogSec= allows, 0 without a watchdog for this process.
 func WatchdogInterval() (time.Duration, error) {
-	d, err := daemon.SdWatchdogEnabled(false)
+	d, err := watchdog()
 	if err != nil {
 		return 0, fmt.Errorf("read the watchdog's interval: %w", err)
 	}
@@ -53,7 +51,7 @@ func WatchdogInterval() (time.Duration, error) {
 }
 
 func notify(state string) error {
-	if _, err := daemon.SdNotify(false, state); err != nil {
+	if err := send(state); err != nil {
 		name, _, _ := strings.Cut(state, "=")
 		return fmt.Errorf("notify the service manager %s: %w", name, err)
 	}
