@@ -79,7 +79,7 @@ func newVisitor(l *limits, db *probes.Database, lim *budget.Limiter, intensity i
 	settings.MaxProbes, settings.MaxWait, settings.MaxAnswer = l.maxProbes, l.maxWait, l.maxAnswer
 	p, err := session.New(session.Config{
 		Database: db, Settings: settings, Log: log,
-		Pace: lim.Pace, Dialer: &budget.Dialer{Limiter: lim},
+		Pace: lim.WaitPace, Dialer: &budget.Dialer{Limiter: lim},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("prober: %w", err)

@@ -2,11 +2,14 @@
 // per second, connections at once and new connections per second, in all and
 // per host.
 //
-// A [Limiter] is shared by everything that sends. Asking it waits until the
-// answer is yes or the context ends; it never says yes beyond a limit, with
-// one exception that is meant: rates, and the limits per host, do not hold for
-// loopback, where there is no wire to fill and no device to harm. The limit of
-// connections in all does.
+// A [Limiter] is shared by everything that sends. It never says yes beyond a
+// limit, with one exception that is meant: rates, and the limits per host, do
+// not hold for loopback, where there is no wire to fill and no device to harm.
+// The limit of connections in all does.
+//
+// Who asks is either made to wait, or told later by a call. In both cases the
+// first who asked of a host, and the first whose host is ready of all, comes
+// first: who waits for its host stands in nobody else's way.
 //
 // # Cost
 //
@@ -62,10 +65,10 @@ const forgetAfter = 10 * time.Second
 type Limiter struct {
 	limits  Limits
 	packets *rate.Limiter
-	conns   chan struct{} // one element per open connection
-	visits  chan struct{} // one element per running visit
 
 	mu     sync.Mutex // guards what follows
+	conns  slots      // of open connections
+	visits slots
 	hosts  map[netip.Addr]*host
 	forgot time.Time // when idle hosts were forgotten last
 }
@@ -74,11 +77,11 @@ type Limiter struct {
 type host struct {
 	packets *rate.Limiter
 	dials   *rate.Limiter
-	conns   chan struct{}
-	visits  chan struct{} // one element per running visit
 
-	users int       // calls that use it; guarded by Limiter.mu
-	idle  time.Time // since when users is 0; guarded by Limiter.mu
+	// Guarded by Limiter.mu:
+	conns, visits slots
+	users         int       // calls that use it
+	idle          time.Time // since when users is 0
 }
 
 // New checks the limits.
@@ -107,8 +110,8 @@ func New(l Limits) (*Limiter, error) {
 	return &Limiter{
 		limits:  l,
 		packets: rate.NewLimiter(rate.Limit(l.PacketsPerSecond), max(ConnPackets, l.PacketsPerSecond/burstShare)),
-		conns:   make(chan struct{}, l.Connections),
-		visits:  make(chan struct{}, l.Connections/VisitConnections),
+		conns:   slots{free: l.Connections},
+		visits:  slots{free: l.Connections / VisitConnections},
 		hosts:   map[netip.Addr]*host{},
 	}, nil
 }
@@ -131,29 +134,6 @@ func (l *Limiter) Packet(ctx context.Context, a netip.Addr) error {
 	return nil
 }
 
-// Pace waits until one more connection to a host may be begun, and counts it
-// as ConnPackets packets. It is apart from Conn so that the wait for a rate
-// need not count against the timeout of a connect.
-func (l *Limiter) Pace(ctx context.Context, to netip.AddrPort) error {
-	h := l.hold(to.Addr())
-	if h != nil {
-		defer l.drop(h)
-		if err := wait(ctx, h.dials, 1); err != nil {
-			return fmt.Errorf("connection to %s: %w", to, err)
-		}
-		if err := wait(ctx, h.packets, ConnPackets); err != nil {
-			return fmt.Errorf("connection to %s: %w", to, err)
-		}
-	}
-	if h == nil {
-		return ctx.Err()
-	}
-	if err := wait(ctx, l.packets, ConnPackets); err != nil {
-		return fmt.Errorf("connection to %s: %w", to, err)
-	}
-	return nil
-}
-
 // wait takes n tokens. The library refuses at once, with an error of its own,
 // what would outlast the context; that is its deadline exceeded.
 func wait(ctx context.Context, l *rate.Limiter, n int) error {
@@ -162,63 +142,6 @@ func wait(ctx context.Context, l *rate.Limiter, n int) error {
 		return context.DeadlineExceeded
 	}
 	return err
-}
-
-// Conn waits until one more connection to a may be open. It counts until
-// release is called, which may be done more than once.
-//
-// Who holds a connection and waits for another can wait for ever on somebody
-// who does the same; a [Limiter.Visit] around both excludes that.
-func (l *Limiter) Conn(ctx context.Context, a netip.Addr) (release func(), err error) {
-	undo := func() {}
-	if h := l.hold(a); h != nil {
-		if err := acquire(ctx, h.conns); err != nil {
-			l.drop(h)
-			return nil, fmt.Errorf("connection to %s: %w", a, err)
-		}
-		undo = func() { <-h.conns; l.drop(h) }
-	}
-	if err := acquire(ctx, l.conns); err != nil {
-		undo()
-		return nil, fmt.Errorf("connection to %s: %w", a, err)
-	}
-	return sync.OnceFunc(func() { <-l.conns; undo() }), nil
-}
-
-// Visit waits until a conversation with one endpoint of a may begin, and ends
-// it when release is called, which may be done more than once. So few visits run
-// per host (any number on loopback) and in all that each may hold
-// VisitConnections connections; within a visit that opens no more than these,
-// Conn does not wait.
-func (l *Limiter) Visit(ctx context.Context, a netip.Addr) (release func(), err error) {
-	h := l.hold(a)
-	undo := func() {}
-	if h != nil {
-		if err := acquire(ctx, h.visits); err != nil {
-			l.drop(h)
-			return nil, fmt.Errorf("visit to %s: %w", a, err)
-		}
-		undo = func() { <-h.visits; l.drop(h) }
-	}
-	if err := acquire(ctx, l.visits); err != nil {
-		undo()
-		return nil, fmt.Errorf("visit to %s: %w", a, err)
-	}
-	return sync.OnceFunc(func() { <-l.visits; undo() }), nil
-}
-
-func acquire(ctx context.Context, slots chan<- struct{}) error {
-	select {
-	case slots <- struct{}{}:
-		return nil
-	default:
-	}
-	select {
-	case slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // hold gives the host of an address until drop, and nil for loopback.
@@ -235,8 +158,8 @@ func (l *Limiter) hold(a netip.Addr) *host {
 		h = &host{
 			packets: rate.NewLimiter(rate.Limit(l.limits.HostPacketsPerSecond), hostBurst),
 			dials:   rate.NewLimiter(rate.Limit(l.limits.HostNewConnectionsPerSecond), 1),
-			conns:   make(chan struct{}, l.limits.HostConnections),
-			visits:  make(chan struct{}, l.limits.HostConnections/VisitConnections),
+			conns:   slots{free: l.limits.HostConnections},
+			visits:  slots{free: l.limits.HostConnections / VisitConnections},
 		}
 		l.hosts[a] = h
 	}
@@ -247,6 +170,14 @@ func (l *Limiter) hold(a netip.Addr) *host {
 func (l *Limiter) drop(h *host) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.dropLocked(h)
+}
+
+// dropLocked is drop for who holds l.mu; h may be nil.
+func (l *Limiter) dropLocked(h *host) {
+	if h == nil {
+		return
+	}
 	if h.users--; h.users == 0 {
 		h.idle = time.Now()
 	}

@@ -32,6 +32,13 @@ func limiter(t *testing.T, l Limits) *Limiter {
 	return out
 }
 
+// inUse is how many connections are open.
+func inUse(l *Limiter) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.limits.Connections - l.conns.free
+}
+
 // packets sends n packets and gives the time that it took.
 func packets(t *testing.T, l *Limiter, n int, to func(i int) netip.Addr) time.Duration {
 	t.Helper()
@@ -98,7 +105,7 @@ func TestPace(t *testing.T) {
 			l := limiter(t, tt.limits)
 			began := time.Now()
 			for range tt.n {
-				if err := l.Pace(t.Context(), netip.AddrPortFrom(tt.addr, 22)); err != nil {
+				if err := l.WaitPace(t.Context(), netip.AddrPortFrom(tt.addr, 22)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -119,7 +126,7 @@ func TestPaceAndPacketObeyDeadline(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Packet: %v", err)
 		}
-		if err := l.Pace(ctx, netip.AddrPortFrom(remote, 22)); !errors.Is(err, context.DeadlineExceeded) {
+		if err := l.WaitPace(ctx, netip.AddrPortFrom(remote, 22)); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Pace: %v", err)
 		}
 	})
@@ -167,8 +174,8 @@ func TestOpenConnections(t *testing.T) {
 		for _, release := range append(append(again, others...), mine...) {
 			release()
 		}
-		if len(l.conns) != 0 {
-			t.Errorf("%d connections left over", len(l.conns))
+		if n := inUse(l); n != 0 {
+			t.Errorf("%d connections left over", n)
 		}
 	})
 }
@@ -292,12 +299,12 @@ func TestDialer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(d.Limiter.conns); n != 1 {
+	if n := inUse(d.Limiter); n != 1 {
 		t.Errorf("%d connections count, want 1", n)
 	}
 	c.Close()
 	c.Close()
-	if n := len(d.Limiter.conns); n != 0 {
+	if n := inUse(d.Limiter); n != 0 {
 		t.Errorf("%d connections count after Close", n)
 	}
 	server.Close()
@@ -307,7 +314,7 @@ func TestDialer(t *testing.T) {
 	if _, err := d.DialContext(t.Context(), "tcp", "localhost:1"); err == nil {
 		t.Error("dialled a name")
 	}
-	if n := len(d.Limiter.conns); n != 0 {
+	if n := inUse(d.Limiter); n != 0 {
 		t.Errorf("%d connections count after failures", n)
 	}
 }
