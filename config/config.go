@@ -26,6 +26,7 @@ import (
 // resolved, so any number of goroutines may share it.
 type Config struct {
 	Sensor   Sensor
+	Identity Identity
 	Watches  []Watch
 	Limits   Limits
 	Confirm  Confirm
@@ -42,6 +43,14 @@ type Sensor struct {
 	Name     string // "" until Resolve: the host name
 	StateDir string // "" until Resolve: the state directory of the service
 	LogLevel string // "debug", "info", "warn" or "error"
+}
+
+// Identity is what targets are told of who asks. Each value is printable ASCII
+// and may be "", which tells nothing.
+type Identity struct {
+	Contact   string // mail address, for From of HTTP
+	UserAgent string // User-Agent of HTTP
+	EHLOName  string // host name or address literal, for EHLO of SMTP
 }
 
 // A Watch is a set of addresses and ports to be kept known.

@@ -30,6 +30,7 @@ func allKeys() []string {
 		}
 	}
 	add("sensor.", keysOf(sensorTable)...)
+	add("identity.", keysOf(identityTable)...)
 	add("watch.", keysOf(watchTable)...)
 	add("limits.", keysOf(limitsTable)...)
 	add("confirm.", keysOf(confirmTable)...)
@@ -99,6 +100,7 @@ func TestEveryKeyDoesSomething(t *testing.T) {
 		"watch.names": `["x.example"]`, "database.files": `["/x"]`,
 		"watch.tcp_ports": `"7"`, "watch.udp_ports": `"7"`,
 		"limits.connect_timeout": `"900ms"`, "limits.max_answer": `"4KiB"`, "limits.tries": "1", "limits.connections": "501", "limits.packets_per_second": "999",
+		"identity.contact": `"a@example.org"`, "identity.user_agent": `"x"`, "identity.ehlo_name": `"a.example"`,
 		"sensor.log_level": `"debug"`, "sensor.state_dir": `"/x"`,
 		"output.json.max_size": `"1MiB"`, "output.syslog.target": `"/x"`, "output.syslog.facility": `"user"`,
 	}

@@ -14,7 +14,7 @@ type Change struct {
 	Removed []string // … of the old file
 	Changed []string // … of the new file
 
-	Limits, Confirm, Database, Output, Excluded bool
+	Identity, Limits, Confirm, Database, Output, Excluded bool
 
 	// Restart names what cannot be changed while running.
 	Restart []string
@@ -26,6 +26,7 @@ func (d Change) IsZero() bool { return reflect.DeepEqual(d, Change{}) }
 // Diff says what is different in now. Watches are told apart by name.
 func Diff(old, now *Config) Change {
 	d := Change{
+		Identity: old.Identity != now.Identity,
 		Limits:   old.Limits != now.Limits,
 		Confirm:  old.Confirm != now.Confirm,
 		Database: !reflect.DeepEqual(old.Database, now.Database),

@@ -11,6 +11,7 @@ import (
 
 var rootTable = table[Config]{
 	"sensor":   sub(func(c *Config) *Sensor { return &c.Sensor }, sensorTable),
+	"identity": sub(func(c *Config) *Identity { return &c.Identity }, identityTable),
 	"watch":    watches,
 	"limits":   sub(func(c *Config) *Limits { return &c.Limits }, limitsTable),
 	"confirm":  sub(func(c *Config) *Confirm { return &c.Confirm }, confirmTable),
@@ -22,6 +23,12 @@ var sensorTable = table[Sensor]{
 	"name":      text(func(s *Sensor) *string { return &s.Name }, checkSensorName),
 	"state_dir": text(func(s *Sensor) *string { return &s.StateDir }, checkAbsolute),
 	"log_level": text(func(s *Sensor) *string { return &s.LogLevel }, oneOf("debug", "info", "warn", "error")),
+}
+
+var identityTable = table[Identity]{
+	"contact":    text(func(i *Identity) *string { return &i.Contact }, checkContact),
+	"user_agent": text(func(i *Identity) *string { return &i.UserAgent }, checkUserAgent),
+	"ehlo_name":  text(func(i *Identity) *string { return &i.EHLOName }, checkEHLOName),
 }
 
 // Bounds of the promises. A second is the shortest that the scheduler can
