@@ -119,13 +119,15 @@ type Answer struct {
 // bytes; with the dozen probes of a visit this is 11 KiB at most.
 const MaxAnswerData = 900
 
-// TLSFacts is what one handshake showed.
+// TLSFacts is what a handshake showed, or several of which none succeeded.
 type TLSFacts struct {
 	Name        string       `json:"name,omitempty"` // the SNI that was sent
 	Version     string       `json:"version,omitempty"`
 	Cipher      string       `json:"cipher,omitempty"`
 	ALPN        string       `json:"alpn,omitempty"`
-	Alert       string       `json:"alert,omitempty"` // where the handshake failed
+	Alert       string       `json:"alert,omitempty"`       // where the handshake failed
+	Offered     string       `json:"offered,omitempty"`     // what failed: the highest version of each hello
+	ClientCert  string       `json:"client_cert,omitempty"` // "requested" of us
 	Certificate *Certificate `json:"cert,omitempty"`
 }
 

@@ -30,11 +30,23 @@ func cause(err error) string {
 	if alert := Alert(err); alert != "" {
 		return alert
 	}
-	_, notTLS := errors.AsType[tls.RecordHeaderError](err)
-	switch {
-	case notTLS:
+	if name := ending(err); name != "" {
+		return name
+	}
+	if _, notTLS := errors.AsType[tls.RecordHeaderError](err); notTLS {
 		return "not TLS"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Err != nil {
+		err = op.Err
+	}
+	return printable(strings.TrimPrefix(err.Error(), "tls: "), MaxName)
+}
+
+// ending names how the connection ended below TLS, or gives "" when it did
+// not. No error is an orderly end.
+func ending(err error) string {
+	switch {
+	case err == nil, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
 		errors.Is(err, io.ErrClosedPipe):
 		return "closed"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
@@ -44,8 +56,9 @@ func cause(err error) string {
 	case errors.Is(err, context.Canceled):
 		return "cancelled"
 	}
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Err != nil {
-		err = op.Err
-	}
-	return printable(strings.TrimPrefix(err.Error(), "tls: "), MaxName)
+	return ""
 }
+
+// brokeOff reports whether it was the peer or the network that ended the
+// handshake, and not a judgement of ours.
+func brokeOff(err error) bool { return Alert(err) != "" || ending(err) != "" }

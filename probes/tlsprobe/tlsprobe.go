@@ -12,6 +12,7 @@
 package tlsprobe
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -64,9 +65,11 @@ func Handshake(ctx context.Context, conn net.Conn, cfg Config) (*tls.Conn, probe
 	tunnel := tls.Client(seen, clientConfig(cfg, &facts))
 	if err := tunnel.HandshakeContext(ctx); err != nil {
 		facts.Alert = cause(err)
+		facts.Offered = VersionName(cmp.Or(cfg.MaxVersion, tls.VersionTLS13))
+		seen.complete(&facts, err)
 		return nil, facts, &HandshakeError{
-			SpokeTLS: seen.spokeTLS(),
-			Silent:   seen.n == 0,
+			SpokeTLS: seen.reader.spoke,
+			Silent:   seen.reader.n == 0,
 			Err:      err,
 		}
 	}
@@ -85,6 +88,10 @@ func clientConfig(cfg Config, facts *probes.TLSFacts) *tls.Config {
 		CipherSuites:       everySuite(),
 		CurvePreferences:   curves,
 		InsecureSkipVerify: true,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			facts.ClientCert = ClientCertRequested
+			return &tls.Certificate{}, nil // none, as if this were not set
+		},
 		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
 			facts.Certificate = Certificate(raw[0])
 			return nil

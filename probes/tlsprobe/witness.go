@@ -1,34 +1,44 @@
 package tlsprobe
 
-import "net"
+import (
+	"net"
+	"strings"
 
-// headerSize is that of a TLS record: type, version, length.
-const headerSize = 5
+	"sonde/probes"
+)
 
-// A witness remembers how the peer's side of a connection began.
+// A witness reads along what the peer says in clear: crypto/tls keeps to
+// itself what it refuses.
 type witness struct {
 	net.Conn
-	head [headerSize]byte
-	n    int // bytes of head that are filled
+	reader Reader
 }
 
 // Read implements net.Conn.
 func (w *witness) Read(b []byte) (int, error) {
 	n, err := w.Conn.Read(b)
-	w.n += copy(w.head[w.n:], b[:n])
+	w.reader.Feed(b[:n])
 	return n, err
 }
 
-// spokeTLS reports whether the peer began with an alert or handshake record
-// (RFC 8446 section 5.1) of SSL 3.0 to TLS 1.3, of a length that is allowed.
-func (w *witness) spokeTLS() bool {
-	const alert, handshake = 21, 22
-	const maxRecord = 1<<14 + 2048 // RFC 5246 section 6.2.3
-	if w.n < headerSize {
-		return false
+// complete adds to the facts of a failed handshake what crypto/tls saw but did
+// not tell.
+//
+// When it gave up at the ServerHello, it depends on the network whether the
+// certificate had come already: then it is left out, and the next hello shows
+// it for certain.
+func (w *witness) complete(facts *probes.TLSFacts, err error) {
+	seen := w.reader.Result(nil).Facts
+	if facts.Version == "" {
+		facts.Version, facts.Cipher = seen.Version, seen.Cipher
 	}
-	length := int(w.head[3])<<8 | int(w.head[4])
-	return (w.head[0] == alert || w.head[0] == handshake) &&
-		w.head[1] == 3 && w.head[2] <= 4 &&
-		length > 0 && length <= maxRecord
+	if facts.ALPN == "" {
+		facts.ALPN = seen.ALPN
+	}
+	if facts.Certificate == nil && (brokeOff(err) || strings.Contains(facts.Alert, "certificate")) {
+		facts.Certificate = seen.Certificate
+		if facts.ClientCert == "" {
+			facts.ClientCert = seen.ClientCert
+		}
+	}
 }

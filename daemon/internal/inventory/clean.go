@@ -64,6 +64,8 @@ func cleanTLS(list []probes.TLSFacts) []probes.TLSFacts {
 		t.Cipher = cleanString(t.Cipher, maxWord)
 		t.ALPN = cleanString(t.ALPN, maxWord)
 		t.Alert = cleanString(t.Alert, maxName)
+		t.Offered = cleanString(t.Offered, maxName)
+		t.ClientCert = cleanString(t.ClientCert, maxWord)
 		if t.Certificate != nil {
 			t.Certificate = cleanCertificate(t.Certificate)
 		}
