@@ -1,0 +1,213 @@
+package engine
+
+import (
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A tcpConn is one TCP connection of an epoll loop.
+type tcpConn struct {
+	socket
+	began    time.Duration // when the SYN was sent
+	queue    sendQueue
+	sent     int   // Sends to be told of
+	broken   error // of a write; what came before it is still read
+	readable bool  // there may be more than was read
+	hung     bool  // there is an end, or an error, behind the bytes
+}
+
+// readsPerTurn bounds what one peer may say before others are heard: 256 KiB.
+const readsPerTurn = 4
+
+// begin sends the SYN.
+func (c *tcpConn) begin() error {
+	to := c.d.Remote
+	zone, err := zoneOf(to.Addr())
+	if err != nil {
+		return err
+	}
+	fd, err := unix.Socket(family(to.Addr()),
+		unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	if err != nil {
+		return err
+	}
+	c.fd, c.state = int32(fd), stateOpening
+	// Requests are short, and each is whole.
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+		return err
+	}
+	if c.d.SourcePort != 0 {
+		// An earlier connection to somebody else may still be in TIME-WAIT.
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+			return err
+		}
+		if err := c.l.bindTo(fd, to.Addr(), c.d.SourcePort); err != nil {
+			return err
+		}
+	}
+	c.began = time.Since(c.l.start)
+	err = unix.Connect(fd, c.l.names.of(to, zone))
+	if err != nil && err != unix.EINPROGRESS {
+		return err
+	}
+	c.timer.set(c.began + c.d.Timeout)
+	return nil
+}
+
+// expired: the connect took too long.
+func (c *tcpConn) expired() { c.end(os.ErrDeadlineExceeded) }
+
+// event takes what epoll tells.
+func (c *tcpConn) event(events uint32) {
+	if c.state == stateOpening && !c.connected(events) {
+		return
+	}
+	if events&hangups != 0 {
+		c.hung = true
+	}
+	if events&unix.EPOLLOUT != 0 {
+		c.write()
+	}
+	if events&(unix.EPOLLIN|hangups) != 0 {
+		c.read()
+	}
+}
+
+// connected ends a connect, and says whether the connection is open.
+func (c *tcpConn) connected(events uint32) bool {
+	var errno unix.Errno
+	if events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 {
+		n, err := unix.GetsockoptInt(int(c.fd), unix.SOL_SOCKET, unix.SO_ERROR)
+		if err != nil {
+			c.end(err)
+			return false
+		}
+		errno = unix.Errno(n)
+	} else if events&unix.EPOLLOUT == 0 {
+		return false
+	}
+	switch errno {
+	case 0:
+	case unix.ECONNRESET, unix.EPIPE:
+		// Only what was connected can be reset (a connect is refused). The
+		// peer may have said why before: that is still to be read.
+		c.err = errno
+	default:
+		c.end(errno)
+		return false
+	}
+	c.timer.stop()
+	c.state = stateOpen
+	if isSelf(c.Local(), c.d.Remote) {
+		// A simultaneous open with ourselves (RFC 9293 section 3.5): nobody
+		// listens, and the kernel chose the very port that is dialled.
+		c.end(unix.ECONNREFUSED)
+		return false
+	}
+	c.h.Opened(c.l.elapsed() - c.began)
+	return c.state == stateOpen
+}
+
+// read tells what came, a turn's worth of it.
+func (c *tcpConn) read() {
+	for range readsPerTurn {
+		if c.state != stateOpen {
+			return
+		}
+		buf := c.l.buf[:]
+		n, err := unix.Read(int(c.fd), buf)
+		switch {
+		case n > 0:
+			c.h.Received(buf[:n], c.d.Remote)
+			if n < len(buf) && !c.hung && c.broken == nil {
+				c.readable = false
+				return // what comes now is another event
+			}
+		case err == nil:
+			c.end(c.reason(io.EOF))
+			return
+		case err == unix.EINTR:
+		case err == unix.EAGAIN:
+			c.readable = false
+			if c.broken != nil {
+				c.end(c.broken)
+			}
+			return
+		default:
+			c.end(err)
+			return
+		}
+	}
+	c.readable = true
+	c.later()
+}
+
+// reason is why the connection ended, if not as it seems.
+func (c *tcpConn) reason(seems error) error {
+	if c.err != nil {
+		return c.err
+	}
+	return seems
+}
+
+// resume does what was put off: it tells of Sends, and reads on.
+func (c *tcpConn) resume() {
+	if c.state == stateWaiting {
+		c.end(c.err)
+		return
+	}
+	for c.sent > 0 {
+		c.sent--
+		c.h.Sent()
+		if c.state != stateOpen {
+			return
+		}
+	}
+	if c.readable || c.broken != nil {
+		c.read()
+	}
+}
+
+// Send implements [Conn].
+func (c *tcpConn) Send(b []byte) {
+	if c.state == stateClosed || c.broken != nil {
+		return
+	}
+	c.queue.push(b)
+	if c.state == stateOpen {
+		c.write()
+	}
+}
+
+func (c *tcpConn) flush() { c.write() }
+
+// write hands what is queued to the kernel, as far as it takes it.
+func (c *tcpConn) write() {
+	for !c.queue.empty() && c.state == stateOpen {
+		b := c.queue.head()
+		n := 0
+		if len(b) > 0 {
+			var err error
+			n, err = unix.Write(int(c.fd), b)
+			switch err {
+			case nil:
+			case unix.EINTR:
+				continue
+			case unix.EAGAIN:
+				return // there will be an event
+			default:
+				c.broken = err
+				c.queue.clear()
+				c.later()
+				return
+			}
+		}
+		if c.queue.advance(n) {
+			c.sent++
+			c.later()
+		}
+	}
+}
