@@ -23,6 +23,7 @@ type Example struct {
 	Answer    []byte
 	Want      match.Identity // every field counts; an empty one must be empty
 	Soft      bool           // the rule is a softmatch
+	Blocked   bool           // the rule stands for a refusal
 }
 
 // BuiltinExamples gives the examples of the built-in database.
@@ -54,6 +55,7 @@ func BuiltinExamples() ([]Example, error) {
 //	product: TEXT        likewise version, info, hostname, os, device
 //	cpe: cpe:/…          may be repeated
 //	soft: true           for a softmatch line
+//	outcome: blocked     for a line that stands for a refusal
 //
 // The error, a [grammar.Errors], has every mistake; the examples are the good
 // ones.
@@ -170,6 +172,11 @@ func (e *Example) set(key, value string) error {
 			return fmt.Errorf("want true, or no such line")
 		}
 		e.Soft = true
+	case "outcome":
+		if value != string(OutcomeBlocked) {
+			return fmt.Errorf("want %s, or no such line", OutcomeBlocked)
+		}
+		e.Blocked = true
 	default:
 		return errUnknownKey
 	}

@@ -35,6 +35,7 @@ source: constructed
 answer: ""
 service: domain
 soft: true
+outcome: blocked
 `
 	got, err := ParseExamples("x", []byte(text))
 	if err != nil {
@@ -53,7 +54,7 @@ soft: true
 		},
 		{
 			Pos: match.Position{File: "x", Line: 18}, Rule: "b.probes:7", Transport: UDP, Probe: "DNS",
-			Source: "constructed", Want: match.Identity{Service: "domain"}, Soft: true,
+			Source: "constructed", Want: match.Identity{Service: "domain"}, Soft: true, Blocked: true,
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -75,6 +76,7 @@ func TestParseExamplesMistakes(t *testing.T) {
 		{"bare answer", strings.Replace(good, `"a"`, `a`, 1), "4:9", "double quotes"},
 		{"back quotes", strings.Replace(good, `"a"`, "`a`", 1), "4:9", "double quotes"},
 		{"bad escape", strings.Replace(good, `"a"`, `"\xg0"`, 1), "4:9", "Go's syntax"},
+		{"outcome", good + "outcome: held\n", "6:10", "want blocked"},
 		{"soft", good + "soft: false\n", "6:7", "want true"},
 		{"line missing", strings.Replace(good, "source: s\n", "", 1), "1", "source:"},
 		{"blank inside", good + "\nos: Linux\n", "7:1", "outside a block"},
@@ -105,6 +107,9 @@ softmatch ftp m|^220 |
 match ftp m|^220 ProFTPD (\d)| p/ProFTPD/ v/$1/
 # id: ssh
 match ssh m|^SSH-(\d)| p/OpenSSH/ v/$1/ cpe:/a:o:ssh:$1/
+# id: refuses
+# outcome: blocked
+match ftp m|^421|
 # id: shown-by-nothing
 match x m|^x|
 `)
@@ -118,7 +123,9 @@ match x m|^x|
 		block("ssh", "SSH-2", "service: ssh\nproduct: openssh\nos: Linux") +
 		block("ssh", "nothing", "service: ssh") +
 		block("no-such", "SSH-2", "service: ssh") +
-		strings.Replace(block("ssh", "SSH-2", "service: ssh"), "tcp NULL", "udp NULL", 1)
+		strings.Replace(block("ssh", "SSH-2", "service: ssh"), "tcp NULL", "udp NULL", 1) +
+		block("refuses", "421", "service: ftp\noutcome: blocked") +
+		block("refuses", "421", "service: ftp")
 	examples, err := ParseExamples("e", []byte(text))
 	if err != nil {
 		t.Fatal(err)
@@ -135,6 +142,7 @@ match x m|^x|
 		{"e:39", "no rule matches"},
 		{"e:45", "won by ssh (a:7): ssh OpenSSH 2", "there is no such rule that is searched"},
 		{"e:51", "there is no probe udp NULL"},
+		{"e:64", "blocked is true, want false"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -10,7 +10,8 @@ import (
 
 // Lint reads probe files as [Load] does and gives all that is wrong or odd in
 // them: mistakes, unsupported patterns, rules that can never win because an
-// earlier one of the same probe hides them, and doubtful settings.
+// earlier one of the same probe hides them, refusals that tell too much, and
+// doubtful settings.
 //
 // Of hidden rules it finds what can be told from the text: a pattern that is
 // repeated, and one that begins with the whole of an earlier plain text. What
@@ -19,8 +20,21 @@ func Lint(sources ...Source) Problems {
 	db, c := load(sources)
 	for _, p := range db.probes {
 		lintOverlaps(p, c)
+		lintRefusals(p, c)
 	}
 	return c.take(Mistake, Unsupported, Overlap, Doubt)
+}
+
+// lintRefusals reports lines for refusals that tell more than who refuses. A
+// refusal stands for no identity, so whatever else it says would be lost.
+func lintRefusals(p *Probe, c *collector) {
+	for r := range p.Rules() {
+		f := &r.Fields
+		if r.Blocked && (f.Version != "" || f.OS != "" || f.Device != "") {
+			c.add(Doubt, r.Pos, "outcome: blocked on a line that tells a version, "+
+				"an operating system or a device: a server that tells them does not refuse us")
+		}
+	}
 }
 
 // plainTexts are the patterns seen so far that match one fixed text at the

@@ -43,6 +43,25 @@ Probe TCP Other q|p|
 	}
 }
 
+func TestLintRefusals(t *testing.T) {
+	const text = `Probe TCP NULL q||
+# outcome: blocked
+match a m|^a| p/A/ i/too many/ cpe:/a:a:a/
+# outcome: blocked
+softmatch b m|^b(.)| v/$1/
+# outcome: blocked
+match c m|^c| o/Linux/
+match d m|^d| p/D/ v/1/
+`
+	var got []string
+	for _, p := range Lint(sourcesOf(text)...) {
+		got = append(got, p.Pos.String()+" "+string(p.Class))
+	}
+	if diff := cmp.Diff([]string{"a:5 doubt", "a:7 doubt"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestLintSortsByFileAndLine(t *testing.T) {
 	got := Lint(Source{"z", []byte("bogus\nProbe TCP A q|a|\nmatch x m|(|\n")}, Source{"a", []byte("bogus\n")})
 	var at []string

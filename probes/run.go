@@ -64,6 +64,9 @@ func (e *Example) check(got match.Result) (reasons []string) {
 	if got.Rule.Soft != e.Soft {
 		reasons = append(reasons, fmt.Sprintf("soft is %v, want %v", got.Rule.Soft, e.Soft))
 	}
+	if got.Rule.Blocked != e.Blocked {
+		reasons = append(reasons, fmt.Sprintf("blocked is %v, want %v", got.Rule.Blocked, e.Blocked))
+	}
 	want := e.Want
 	for _, name := range identityFields {
 		if g, w := *fieldNamed(&got.Identity, name), *fieldNamed(&want, name); g != w {

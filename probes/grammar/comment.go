@@ -4,8 +4,9 @@ import "strings"
 
 // pending is what comment lines say about the line that is to follow.
 type pending struct {
-	id, needs, wait note
-	permissions     Needs
+	id, outcome note // of a match line
+	needs, wait note // of a Probe line
+	permissions Needs
 }
 
 // A note is the text of a meaningful comment and where it stands; line 0
@@ -21,6 +22,7 @@ func (p *parser) comment(s string) {
 		take   func(note)
 	}{
 		{"# id:", p.takeID},
+		{"# outcome:", p.takeOutcome},
 		{"# needs:", p.takeNeeds},
 		{"# wait:", p.takeWait},
 	} {
@@ -43,6 +45,17 @@ func (p *parser) takeID(n note) {
 			"first a letter or digit", n.text)
 	default:
 		p.pending.id = n
+	}
+}
+
+func (p *parser) takeOutcome(n note) {
+	switch {
+	case n.text != outcomeBlocked:
+		p.fail(n.off, "unknown outcome %q: want %s", n.text, outcomeBlocked)
+	case p.pending.outcome.line != 0:
+		p.fail(n.off, "second outcome for one line: the first is in line %d", p.pending.outcome.line)
+	default:
+		p.pending.outcome = n
 	}
 }
 
@@ -69,7 +82,7 @@ func (p *parser) takeWait(n note) {
 func (p *parser) takePending(probe bool) pending {
 	got := p.pending
 	if probe {
-		p.pending = pending{id: got.id}
+		p.pending = pending{id: got.id, outcome: got.outcome}
 	} else {
 		p.pending = pending{needs: got.needs, wait: got.wait}
 	}
@@ -84,6 +97,7 @@ func (p *parser) dropPending() {
 		wants string
 	}{
 		{p.pending.id, "# id: no match or softmatch line follows"},
+		{p.pending.outcome, "# outcome: no match or softmatch line follows"},
 		{p.pending.needs, "# needs: no Probe line follows"},
 		{p.pending.wait, "# wait: no Probe line follows"},
 	} {

@@ -7,10 +7,13 @@
 //
 // # Meaning in comments
 //
-// nmap skips lines that begin with '#'. Three forms of them carry meaning
+// nmap skips lines that begin with '#'. Four forms of them carry meaning
 // here, so that files which nmap can load say more to us:
 //
 //	# id: NAME      the stable name of the match or softmatch line that follows
+//	# outcome: blocked
+//	                the match or softmatch line that follows says that the peer
+//	                refuses us, not what it is
 //	# needs: WHAT   the next Probe is only sent if WHAT is allowed; see [Needs]
 //	# wait: null    the next Probe is only sent after the full wait for a greeting
 //
@@ -35,6 +38,9 @@ const (
 	MinWait      = 100 * time.Millisecond // of totalwaitms and tcpwrappedms
 	MaxWait      = 300 * time.Second
 )
+
+// outcomeBlocked is the one outcome that a line can stand for.
+const outcomeBlocked = "blocked"
 
 // A File is what one probe file says. Absent settings have their zero value;
 // defaults are the business of the database.

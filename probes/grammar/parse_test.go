@@ -32,6 +32,7 @@ tcpwrappedms 3000
 # id: ssh.openssh
 # why it is so
 match ssh m|^SSH-([\d.]+)-OpenSSH_([\w.]+)\r?\n|i p/OpenSSH/ v/$2/ i|protocol $1| cpe:/a:openbsd:openssh:$2/a
+# outcome: blocked
 softmatch ftp m=^220=si
 match old m%^x% p/first/ p/last/ cpe:|h:a:315-2pn/dp| cpe:/o:b:c/ h/$1/ o/Linux/ d/NAS/
 
@@ -64,7 +65,7 @@ Probe TCP 3x q~\x7E~
 							CPE: []match.CPETemplate{{Text: "a:openbsd:openssh:$2", Flags: "a"}},
 						},
 					},
-					{Service: "ftp", Soft: true, Pattern: "^220", IgnoreCase: true, DotAll: true},
+					{Service: "ftp", Soft: true, Blocked: true, Pattern: "^220", IgnoreCase: true, DotAll: true},
 					{
 						Service: "old", Pattern: "^x",
 						Fields: match.Fields{
@@ -95,7 +96,7 @@ Probe TCP 3x q~\x7E~
 	if rule.PatternCol != 13 {
 		t.Errorf("column of the first pattern %d, want 13", rule.PatternCol)
 	}
-	if got, want := got.Probes[1].Fallbacks[1].Pos.String(), "x.probes:21:16"; got != want {
+	if got, want := got.Probes[1].Fallbacks[1].Pos.String(), "x.probes:22:16"; got != want {
 		t.Errorf("position of the second fallback %s, want %s", got, want)
 	}
 }
@@ -177,6 +178,11 @@ func TestMistakes(t *testing.T) {
 		{"id before a blank line", "Probe TCP A q|a|\n# id: a\n\nmatch x m|x|\n", "2:7", "no match", 1, 1},
 		{"id before Probe", "# id: a\nProbe TCP A q|a|\n", "1:7", "no match", 1, 0},
 		{"id at the end", "# id: a", "1:7", "no match", 0, 0},
+		{"unknown outcome", "Probe TCP A q|a|\n# outcome: held\nmatch x m|x|\n", "2:12", "unknown outcome", 1, 1},
+		{"no outcome", "Probe TCP A q|a|\n# outcome:\nmatch x m|x|\n", "2:11", "unknown outcome", 1, 1},
+		{"two outcomes", "Probe TCP A q|a|\n# outcome: blocked\n# outcome: blocked\nmatch x m|x|\n", "3:12", "second outcome", 1, 1},
+		{"outcome before Probe", "# outcome: blocked\nProbe TCP A q|a|\n", "1:12", "no match", 1, 0},
+		{"outcome before a setting", "Probe TCP A q|a|\n# outcome: blocked\nrarity 3\nmatch x m|x|\n", "2:12", "no match", 1, 1},
 		{"needs before match", "Probe TCP A q|a|\n# needs: held\nmatch x m|x|\n", "2:10", "no Probe", 1, 1},
 		{"unknown need", "# needs: held money\nProbe TCP A q|a|\n", "1:10", "unknown need", 1, 0},
 		{"no need", "# needs:\nProbe TCP A q|a|\n", "1:9", "needs nothing", 1, 0},

@@ -139,6 +139,9 @@ func appendRule(b []byte, r *match.Rule) ([]byte, error) {
 	if r.ID != "" {
 		b = append(b, "# id: "+r.ID+"\n"...)
 	}
+	if r.Blocked {
+		b = append(b, "# outcome: "+outcomeBlocked+"\n"...)
+	}
 	word := "match "
 	if r.Soft {
 		word = "softmatch "

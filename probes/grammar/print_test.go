@@ -61,7 +61,7 @@ func randomWord(r *rand.Rand) string {
 
 func randomRule(r *rand.Rand) match.Rule {
 	rule := match.Rule{
-		Soft: r.IntN(2) == 0, Service: randomWord(r), Pattern: randomText(r, 60),
+		Soft: r.IntN(2) == 0, Blocked: r.IntN(2) == 0, Service: randomWord(r), Pattern: randomText(r, 60),
 		IgnoreCase: r.IntN(2) == 0, DotAll: r.IntN(2) == 0,
 	}
 	if r.IntN(2) == 0 {
@@ -212,7 +212,7 @@ func FuzzParse(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(twenty)
-	f.Add([]byte("Exclude T:1-5,http*\nProbe TCP NULL q||\n# id: a\nmatch x m|^a|is p/b/ v=c= cpe:/a:b:c/a\n"))
+	f.Add([]byte("Exclude T:1-5,http*\nProbe TCP NULL q||\n# id: a\n# outcome: blocked\nmatch x m|^a|is p/b/ v=c= cpe:/a:b:c/a\n"))
 	f.Add([]byte("# needs: held\n# wait: null\nProbe UDP A q~\\x00~ no-payload source=5\nports 1-5\nsslports 6\n" +
 		"rarity 3\ntotalwaitms 200\ntcpwrappedms 300\nfallback B,C\nsoftmatch y mx^ax\n"))
 	f.Add([]byte("Probe TCP A q|a|\r\nmatch\r\n\r\n\x00\n p\n"))

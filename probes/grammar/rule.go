@@ -13,7 +13,8 @@ func (p *parser) matchLine(c *cursor, soft bool) {
 	if soft {
 		word = "softmatch"
 	}
-	r := match.Rule{Pos: p.at(0), ID: notes.id.text, Soft: soft}
+	r := match.Rule{Pos: p.at(0), ID: notes.id.text, Soft: soft,
+		Blocked: notes.outcome.line != 0}
 	good := p.needProbe(word)
 	if !p.ruleHead(c, &r) {
 		return
