@@ -19,19 +19,22 @@ import (
 // fill 512.
 const MaxName = 512
 
-// Certificate reads the facts of a DER certificate. One that cannot be parsed
-// gives its hash and the error. SANs are DNS names, addresses, mail addresses
-// and URIs, in this order.
+// Certificate reads the facts of a DER certificate. SANs are DNS names,
+// addresses, mail addresses and URIs, in this order.
+//
+// Of one that crypto/x509 refuses, Error says why, and the other facts are
+// what can be read of it all the same, at least the hash.
 func Certificate(der []byte) *probes.Certificate {
 	sum := sha256.Sum256(der)
 	facts := &probes.Certificate{SHA256: hex.EncodeToString(sum[:])}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
 		facts.Error = printable(err.Error(), MaxName)
+		lenient(facts, der)
 		return facts
 	}
-	facts.Subject = printable(cert.Subject.String(), MaxName)
-	facts.Issuer = printable(cert.Issuer.String(), MaxName)
+	facts.Subject = nameText(cert.Subject)
+	facts.Issuer = nameText(cert.Issuer)
 	facts.NotBefore = cert.NotBefore.UTC()
 	facts.NotAfter = cert.NotAfter.UTC()
 	facts.Key = keyName(cert)
