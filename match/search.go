@@ -93,8 +93,7 @@ func (s *search) settleUndecided(best int) {
 // verify asks the engine about the candidates below limit, in order, and gives
 // the first that matches, or limit. Those that do not match are dropped.
 func (l *List) verify(sc *Scratch, s *search, answer []byte, limit int) int {
-	for line := s.state.Next(0); line >= 0 && line < limit; line = s.state.Next(line + 1) {
-		s.state.Drop(line)
+	for line := s.state.Take(limit); line >= 0; line = s.state.Take(limit) {
 		if sc.exhausted() {
 			s.undecided = append(s.undecided, line)
 			return limit

@@ -2,6 +2,7 @@ package index
 
 import (
 	"cmp"
+	"encoding/binary"
 	"math/bits"
 	"slices"
 
@@ -17,9 +18,13 @@ type Builder struct {
 // Add takes over the facts of the next line, as FactsOf gives them.
 func (b *Builder) Add(f []Facts) { b.lines = append(b.lines, f) }
 
-// narrowHead is how many first bytes a line may have to be kept only in their
-// groups. A line with more is in every group.
+// narrowHead is how many first bytes a line with a key may have to be kept only
+// in their groups. A line with more is in every group.
 const narrowHead = 8
+
+// fewFloating is how many lines of a group may wait for a floating window to be
+// candidates without it: to check that many costs less than to scan for them.
+const fewFloating = 4
 
 // Build gives the index of all lines that were added.
 func (b *Builder) Build() *Index {
@@ -28,80 +33,101 @@ func (b *Builder) Build() *Index {
 		texts:      make(map[string]uint32),
 		setNumbers: make(map[syntax.ByteSet]uint16),
 	}
-	c := newCensus(len(b.lines))
-	for _, line := range b.lines {
-		for i := range line {
-			c.count(&line[i])
-		}
-	}
-	var groups [256]*groupBuilder
+	keys := chooseKeys(b.lines)
 	wide := newGroupBuilder()
+	var own [256]*groupBuilder
 	for i, line := range b.lines {
 		m.addLine(line)
 		for j := range line {
-			wide.place(&groups, int32(i), &line[j], c.choose(&line[j]))
+			sortIn(wide, &own, int32(i), &line[j], keys[0])
+			keys = keys[1:]
 		}
 	}
 	m.clip()
-	m.group(wide, &groups)
+	m.group(wide, &own)
 	return m.Index
 }
 
-// place puts a line into the groups where it belongs; wide is the common one.
-func (g *groupBuilder) place(groups *[256]*groupBuilder, line int32, f *Facts, k key) {
-	if len(f.Head) == 0 || f.Head[0].Len() > narrowHead {
-		g.add(line, k)
+// sortIn puts a line into the groups where it belongs; wide is the common one.
+func sortIn(wide *groupBuilder, own *[256]*groupBuilder, line int32, f *Facts, k key) {
+	if len(f.Head) == 0 || f.Head[0].Len() > narrowHead && k.kind != keyNone {
+		wide.add(line, k)
 		return
 	}
 	for first := range 256 {
 		if !f.Head[0].Contains(byte(first)) {
 			continue
 		}
-		if groups[first] == nil {
-			groups[first] = newGroupBuilder()
+		if own[first] == nil {
+			own[first] = newGroupBuilder()
 		}
-		groups[first].add(line, k)
+		own[first].add(line, k)
 	}
 }
 
 // group makes the groups: number 0 for the lines that any first byte can have,
-// and one for each byte that has lines of its own.
+// and others for bytes that have lines of their own, equal ones shared.
 func (x *Index) group(wide *groupBuilder, own *[256]*groupBuilder) {
-	common := group{always: wide.always, fixed: newFixedTable(wide.fixed), float: newFilter(wide.float)}
-	common.heads = x.headsOf(common.always)
-	x.groups = append(x.groups, common)
+	x.groups = append(x.groups, x.commonGroup(wide))
+	shared := make(map[string]uint16)
+	var name []byte
 	for first, g := range own {
 		if g == nil {
 			continue
 		}
-		made := common
-		if len(g.always) > 0 {
-			made.always = sortedUnique(append(g.always, wide.always...))
-			made.heads = x.headsOf(made.always)
-		}
-		if len(g.fixed) > 0 {
-			for k, lines := range wide.fixed {
-				g.fixed[k] = append(g.fixed[k], lines...)
+		name = name[:0]
+		if len(g.fixed) == 0 && len(g.float) == 0 {
+			for _, line := range g.always {
+				name = binary.LittleEndian.AppendUint32(name, uint32(line))
 			}
-			made.fixed = newFixedTable(g.fixed)
-		}
-		if len(g.float) > 0 {
-			for k, lines := range wide.float {
-				g.float[k] = append(g.float[k], lines...)
+			if n, ok := shared[string(name)]; ok {
+				x.byHead[first] = n
+				continue
 			}
-			made.float = newFilter(g.float)
 		}
 		x.byHead[first] = uint16(len(x.groups))
-		x.groups = append(x.groups, made)
+		if len(name) > 0 {
+			shared[string(name)] = x.byHead[first]
+		}
+		x.groups = append(x.groups, x.joinedGroup(wide, g))
 	}
 }
 
-func (x *Index) headsOf(lines []int32) []headMask {
-	heads := make([]headMask, len(lines))
-	for i, line := range lines {
-		heads[i] = x.heads[line]
+// commonGroup makes group 0.
+func (x *Index) commonGroup(wide *groupBuilder) group {
+	g := group{fixed: newFixedTable(wide.fixed), float: wide.filter()}
+	x.setAlways(&g, wide.always)
+	return g
+}
+
+// joinedGroup makes a group of its own lines and the common ones. What only
+// those have is shared with group 0.
+func (x *Index) joinedGroup(wide, own *groupBuilder) group {
+	g := x.groups[0]
+	if len(own.fixed) > 0 {
+		for k, lines := range wide.fixed {
+			own.fixed[k] = append(own.fixed[k], lines...)
+		}
+		g.fixed = newFixedTable(own.fixed)
 	}
-	return heads
+	if len(own.float) > 0 {
+		for k, lines := range wide.float {
+			own.float[k] = append(own.float[k], lines...)
+		}
+		g.float = own.filter()
+	}
+	if len(own.always) > 0 {
+		x.setAlways(&g, append(own.always, wide.always...))
+	}
+	return g
+}
+
+func (x *Index) setAlways(g *group, lines []int32) {
+	g.always = sortedUnique(lines)
+	g.gates = make([]gate, len(g.always))
+	for i, line := range g.always {
+		g.gates[i] = x.gates[line]
+	}
 }
 
 // A groupBuilder collects the lines of one group by their keys.
@@ -130,6 +156,22 @@ func (g *groupBuilder) add(line int32, k key) {
 	case keyFloat:
 		g.float[k.text] = append(g.float[k.text], line)
 	}
+}
+
+// filter makes the filter for the lines that wait for windows. If they are few
+// they become candidates without one.
+func (g *groupBuilder) filter() *filter {
+	n := 0
+	for _, lines := range g.float {
+		n += len(lines)
+	}
+	if n > fewFloating {
+		return newFilter(g.float)
+	}
+	for _, lines := range g.float {
+		g.always = append(g.always, lines...)
+	}
+	return nil
 }
 
 func newFixedTable(keys map[fixedKey][]int32) (t fixedTable) {

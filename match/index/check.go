@@ -3,44 +3,74 @@ package index
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"strings"
 
 	"sonde/match/syntax"
 )
 
-// A headMask compares the first HeadSize bytes at once: byte i of a subject
-// that matches has the bits value[i] under mask[i]. A set of bytes becomes the
-// bits that all its members share, so digits and either case of a letter are
-// told from most other bytes, if not from all.
-type headMask struct {
-	value, mask [HeadSize / 8]uint64
+// A gate is what the first HeadSize bytes of a subject and its length must be.
+// Byte i of a subject that matches has the bits value[i] under mask[i]. A set of
+// bytes becomes the bits that all its members share, so digits and either case
+// of a letter are told from most other bytes, if not from all.
+type gate struct {
+	value, mask  [HeadSize / 8]uint64
+	minLen, span uint32 // the length is at most span more than minLen
 }
 
-// A Lead is the first bytes of a subject, in the form that is compared.
-type Lead [HeadSize / 8]uint64
+// unlimited is the span of a line without a longest subject: more than any
+// length, and less than a shorter length gives when minLen is taken from it.
+const unlimited = 1 << 31
 
-// LeadOf reads the first bytes. Missing ones are zero; the minimal length
-// keeps a short subject from passing for them.
-func LeadOf(b []byte) (l Lead) {
+// A lead is what gates look at, in the form that is compared. Missing bytes
+// are zero; the minimal length keeps a short subject from passing for them.
+type lead struct {
+	first  [HeadSize / 8]uint64
+	length uint32
+}
+
+func leadOf(b []byte) (l lead) {
+	l.length = uint32(len(b))
 	if len(b) >= HeadSize {
-		return Lead{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])}
+		l.first = [...]uint64{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])}
+		return l
 	}
 	var first [HeadSize]byte
 	copy(first[:], b)
-	return Lead{binary.LittleEndian.Uint64(first[:]), binary.LittleEndian.Uint64(first[8:])}
+	l.first = [...]uint64{binary.LittleEndian.Uint64(first[:]), binary.LittleEndian.Uint64(first[8:])}
+	return l
 }
 
-func (h *headMask) pass(l *Lead) bool {
-	return (l[0]^h.value[0])&h.mask[0]|(l[1]^h.value[1])&h.mask[1] == 0
+func (g *gate) pass(l *lead) bool {
+	return (l.first[0]^g.value[0])&g.mask[0]|(l.first[1]^g.value[1])&g.mask[1] == 0 &&
+		l.length-g.minLen <= g.span
 }
 
-func newHeadMask(head []syntax.ByteSet) (h headMask) {
+// gateOf gives the gate for a line that is one of these branches.
+func gateOf(branches []Facts) (g gate) {
+	head := slices.Clone(branches[0].Head)
+	least, most := branches[0].MinLen, branches[0].MaxLen
+	for i := range branches[1:] {
+		b := &branches[i+1]
+		head = head[:min(len(head), len(b.Head))]
+		for j := range head {
+			head[j].AddSet(b.Head[j])
+		}
+		least = min(least, b.MinLen)
+		if most >= 0 && (b.MaxLen < 0 || b.MaxLen > most) {
+			most = b.MaxLen
+		}
+	}
 	for i := range head {
 		value, mask := sharedBits(&head[i])
-		h.value[i/8] |= uint64(value) << (8 * (i % 8))
-		h.mask[i/8] |= uint64(mask) << (8 * (i % 8))
+		g.value[i/8] |= uint64(value) << (8 * (i % 8))
+		g.mask[i/8] |= uint64(mask) << (8 * (i % 8))
 	}
-	return h
+	g.minLen, g.span = uint32(least), unlimited
+	if most >= 0 {
+		g.span = uint32(most - least)
+	}
+	return g
 }
 
 // sharedBits gives the bits that all bytes of a set have in common.
@@ -115,6 +145,13 @@ func (x *Index) Fits(n int, b []byte) bool {
 func (x *Index) Contains(n int, b []byte) (ok bool, read int) {
 	for i := x.first[n]; ; i++ {
 		c := &x.checks[i]
+		if (c.more || i > x.first[n]) && !x.fits(int(i), b) {
+			// Another branch is the one that fits.
+			if !c.more {
+				return false, read
+			}
+			continue
+		}
 		_, from := x.since(int(i))
 		runs := x.runs[from:c.runs]
 		if c.tail {

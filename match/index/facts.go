@@ -58,7 +58,7 @@ func factsOf(root *syntax.Node, minLen int) Facts {
 	w := walker{fixed: root.Anchored(), fuel: maxWalk}
 	w.facts.MinLen, w.facts.MaxLen = minLen, -1
 	if w.fixed {
-		w.facts.Head, _ = head(root, nil)
+		w.facts.Head = headOf(root)
 		if endsAtEnd(root) {
 			w.facts.MaxLen = maxLen(root, 1)
 		}
@@ -124,67 +124,12 @@ func maxLen(n *syntax.Node, sum int) int {
 	return sum
 }
 
-// head appends to sets what the bytes of n must be, from its first on, up to
-// HeadSize in all. exact reports that n matches nothing longer or shorter, so
-// that what follows n stands behind them.
-func head(n *syntax.Node, sets []syntax.ByteSet) (_ []syntax.ByteSet, exact bool) {
-	if set, ok := n.Single(); ok {
-		return appendHead(sets, set)
-	}
-	exact = true
-	switch n.Op {
-	case syntax.OpLiteral:
-		for i := 0; i < len(n.Lit) && exact; i++ {
-			sets, exact = appendHead(sets, literalSet(n.Lit[i], n.Fold))
-		}
-	case syntax.OpConcat:
-		for i := 0; i < len(n.Subs) && exact; i++ {
-			sets, exact = head(n.Subs[i], sets)
-		}
-	case syntax.OpCapture, syntax.OpAtomic:
-		return head(n.Subs[0], sets)
-	case syntax.OpRepeat:
-		for i, before := 0, -1; i < n.Min && exact && len(sets) > before; i++ {
-			before = len(sets)
-			sets, exact = head(n.Subs[0], sets)
-		}
-		exact = exact && n.Min == n.Max
-	case syntax.OpAlternate:
-		return headOfAny(n.Subs, sets)
-	case syntax.OpBackref:
-		return sets, false
-	}
-	return sets, exact
-}
-
-func appendHead(sets []syntax.ByteSet, s syntax.ByteSet) ([]syntax.ByteSet, bool) {
-	if len(sets) >= HeadSize {
-		return sets, false
-	}
-	return append(sets, s), true
-}
-
 func literalSet(c byte, fold bool) (s syntax.ByteSet) {
 	s.Add(c)
 	if fold {
 		s = s.Folded()
 	}
 	return s
-}
-
-// headOfAny joins the heads of branches as far as all of them reach.
-func headOfAny(branches []*syntax.Node, sets []syntax.ByteSet) ([]syntax.ByteSet, bool) {
-	from := len(sets)
-	joined, exact := head(branches[0], append([]syntax.ByteSet(nil), sets...))
-	for _, b := range branches[1:] {
-		other, ok := head(b, append([]syntax.ByteSet(nil), sets...))
-		exact = exact && ok && len(other) == len(joined)
-		joined = joined[:min(len(joined), len(other))]
-		for i := from; i < len(joined); i++ {
-			joined[i].AddSet(other[i])
-		}
-	}
-	return joined, exact
 }
 
 // A walker goes through a tree in the order of the subject and collects runs.

@@ -149,44 +149,68 @@ func (f *filter) insert(gram, refs uint32) {
 	f.table[i] = slot{gram, refs}
 }
 
-// scan sets the bits in seen of the windows that stand in b, as far as a gram
-// at or behind from shows them, and gives the place to go on from when b has
-// grown, and a measure of the work. Unless final, a gram is looked at only
-// when each window that can hold it has arrived too.
-func (f *filter) scan(b []byte, from int, final bool, seen []uint64) (next, work int) {
+// scan adds to found the windows that stand in b, as far as a gram at or
+// behind from shows them, and gives the place to go on from when b has grown,
+// and a measure of the work. Unless final, a gram is looked at only when each
+// window that can hold it has arrived too.
+func (f *filter) scan(b []byte, from int, final bool, found *foundWindows) (next, work int) {
 	end := len(b) - windowSize
 	if final {
 		end = len(b) - gramSize
 	}
 	bitmap, shift := f.bitmap, f.shift&31
+	if len(bitmap) == 0 {
+		return from, 0
+	}
+	last := uint32(len(bitmap) - 1) // a power of two, less one
 	i := from
+	for ; i+3*stride <= end; i += 4 * stride {
+		c := (*[3*stride + gramSize]byte)(b[i:])
+		h0 := hashGram(binary.LittleEndian.Uint32(c[:])|foldGram) >> shift
+		h1 := hashGram(binary.LittleEndian.Uint32(c[stride:])|foldGram) >> shift
+		h2 := hashGram(binary.LittleEndian.Uint32(c[2*stride:])|foldGram) >> shift
+		h3 := hashGram(binary.LittleEndian.Uint32(c[3*stride:])|foldGram) >> shift
+		b0 := bitmap[h0>>6&last] >> (h0 & 63)
+		b1 := bitmap[h1>>6&last] >> (h1 & 63)
+		b2 := bitmap[h2>>6&last] >> (h2 & 63)
+		b3 := bitmap[h3>>6&last] >> (h3 & 63)
+		if (b0|b1|b2|b3)&1 == 0 {
+			continue
+		}
+		for k, bit := range [4]uint64{b0, b1, b2, b3} {
+			if bit&1 != 0 {
+				work += f.lookUp(b, i+k*stride, found)
+			}
+		}
+	}
 	for ; i <= end; i += stride {
-		g := binary.LittleEndian.Uint32(b[i:]) | foldGram
-		bit := hashGram(g) >> shift
-		if bitmap[bit>>6]>>(bit&63)&1 != 0 {
-			work += f.lookUp(b, i, g, seen)
+		h := hashGram(binary.LittleEndian.Uint32(b[i:])|foldGram) >> shift
+		if bitmap[h>>6&last]>>(h&63)&1 != 0 {
+			work += f.lookUp(b, i, found)
 		}
 	}
 	return i, work + (i-from)/stride
 }
 
-// lookUp finds the windows around a gram at place i.
-func (f *filter) lookUp(b []byte, i int, gram uint32, seen []uint64) (work int) {
-	slots := uint32(len(f.table) - 1)
+// lookUp finds the windows around the gram at place i.
+func (f *filter) lookUp(b []byte, i int, found *foundWindows) (work int) {
+	gram := binary.LittleEndian.Uint32(b[i:]) | foldGram
+	table := f.table
+	slots := uint32(len(table) - 1)
 	at := hashGram(gram) >> f.tshift
-	for f.table[at].gram != gram || f.table[at].refs == 0 {
-		if f.table[at].refs == 0 {
+	for table[at].gram != gram || table[at].refs == 0 {
+		if table[at].refs == 0 {
 			return 1
 		}
 		at = (at + 1) & slots
 	}
-	for r := f.table[at].refs; ; r++ {
+	for r := table[at].refs; ; r++ {
 		ref := f.refs[r]
 		work++
 		if start := i - ref.back(); start >= 0 && start+windowSize <= len(b) {
 			w := ref.window()
 			if binary.LittleEndian.Uint64(b[start:])|foldWindow == f.windows[w].text {
-				seen[w>>6] |= 1 << (w & 63)
+				found.add(w)
 			}
 		}
 		if ref.last() {

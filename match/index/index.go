@@ -14,7 +14,6 @@ package index
 
 import (
 	"encoding/binary"
-	"math/bits"
 
 	"sonde/match/syntax"
 )
@@ -22,8 +21,8 @@ import (
 // An Index is built from the facts of a list of patterns.
 type Index struct {
 	lines  int
-	heads  []headMask // of each line
-	first  []uint32   // the first of each line's checks
+	gates  []gate   // of each line
+	first  []uint32 // the first of each line's checks
 	checks []check
 	places []place
 	runs   []storedRun
@@ -35,8 +34,8 @@ type Index struct {
 
 // A group holds the lines that a subject with a certain first byte can match.
 type group struct {
-	always []int32    // lines without a key
-	heads  []headMask // theirs, side by side to be read in one go
+	always []int32 // lines without a key
+	gates  []gate  // theirs, side by side to be read in one go
 	fixed  fixedTable
 	float  *filter // nil if no line waits for a window
 }
@@ -60,46 +59,32 @@ func (x *Index) Len() int { return x.lines }
 
 // A State is the memory of a search in one Index. The zero value is ready.
 type State struct {
-	// candidates are bits, one for each line.
-	candidates []uint64
-	seen       []uint64 // windows of the group's filter that were found
-	scanned    int      // where the scan goes on
-	lead       Lead
+	candidates lineSet
+	found      foundWindows
+	scanned    int // where the scan goes on
+	lead       lead
 }
 
 // Begin prepares for a search in a new subject.
 func (s *State) Begin(x *Index) {
-	if n := (x.lines + 63) / 64; cap(s.candidates) < n {
-		s.candidates = make([]uint64, n)
-	} else {
-		s.candidates = s.candidates[:n] // Fixed clears them
-	}
-	s.scanned = -1
-}
-
-func resize(words []uint64, n int) []uint64 {
-	if cap(words) < n {
-		return make([]uint64, n)
-	}
-	words = words[:n]
-	clear(words)
-	return words
+	s.candidates.reset(x.lines)
+	s.found.reset()
+	s.scanned = 0
 }
 
 // Fixed marks the candidates that the fixed offsets of b show, and forgets
 // earlier ones. It gives the first line that waits for a literal elsewhere,
 // or Len if there is none; only then is a call of Float of use.
 func (s *State) Fixed(x *Index, b []byte) (waiting int) {
-	clear(s.candidates)
+	s.candidates.reset(x.lines)
 	if len(b) == 0 {
 		return x.lines
 	}
-	s.lead = LeadOf(b)
+	s.lead = leadOf(b)
 	g := &x.groups[x.byHead[b[0]]]
-	for i := range g.heads {
-		if g.heads[i].pass(&s.lead) {
-			line := g.always[i]
-			s.candidates[line>>6] |= 1 << (line & 63)
+	for i := range g.gates {
+		if g.gates[i].pass(&s.lead) {
+			s.candidates.add(g.always[i])
 		}
 	}
 	g.fixed.mark(s, x, b)
@@ -109,10 +94,10 @@ func (s *State) Fixed(x *Index, b []byte) (waiting int) {
 	return int(g.float.first)
 }
 
-// mark makes a line a candidate if its head fits.
+// mark makes a line a candidate if its gate lets the subject pass.
 func (s *State) mark(x *Index, line int32) {
-	if x.heads[line].pass(&s.lead) {
-		s.candidates[line>>6] |= 1 << (line & 63)
+	if x.gates[line].pass(&s.lead) {
+		s.candidates.add(line)
 	}
 }
 
@@ -150,42 +135,25 @@ func (s *State) Float(x *Index, b []byte, limit int) (work int) {
 	if f == nil {
 		return 0
 	}
-	if s.scanned < 0 {
-		s.seen = resize(s.seen, (len(f.windows)+63)/64)
-		s.scanned = 0
-	}
-	s.scanned, work = f.scan(b, s.scanned, false, s.seen)
-	_, more := f.scan(b, s.scanned, true, s.seen)
-	for i, word := range s.seen {
-		for ; word != 0; word &= word - 1 {
-			w := &f.windows[i<<6|bits.TrailingZeros64(word)]
-			for _, line := range f.lines[w.from:w.to] {
-				if int(line) >= limit {
-					break
-				}
-				s.mark(x, line)
-				work++
+	s.found.grow(len(f.windows))
+	s.scanned, work = f.scan(b, s.scanned, false, &s.found)
+	_, more := f.scan(b, s.scanned, true, &s.found)
+	for _, n := range s.found.windows {
+		w := &f.windows[n]
+		for _, line := range f.lines[w.from:w.to] {
+			if int(line) >= limit {
+				break
 			}
+			s.mark(x, line)
+			work++
 		}
 	}
 	return work + more
 }
 
 // Next gives the first candidate at or behind line, or -1.
-func (s *State) Next(line int) int {
-	i := line >> 6
-	if i >= len(s.candidates) {
-		return -1
-	}
-	word := s.candidates[i] >> (line & 63) << (line & 63)
-	for word == 0 {
-		if i++; i >= len(s.candidates) {
-			return -1
-		}
-		word = s.candidates[i]
-	}
-	return i<<6 | bits.TrailingZeros64(word)
-}
+func (s *State) Next(line int) int { return s.candidates.next(line) }
 
-// Drop takes a line from the candidates.
-func (s *State) Drop(line int) { s.candidates[line>>6] &^= 1 << (line & 63) }
+// Take gives the first candidate below the line limit, which then is none any
+// more, or -1.
+func (s *State) Take(limit int) int { return s.candidates.take(limit) }

@@ -3,6 +3,7 @@ package index
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,15 +42,15 @@ func TestFactsOf(t *testing.T) {
 		{`^abc`, `"abc"@0 head 3 length 3--1`},
 		{`abc`, `"abc"@-1 head 0 length 3--1`},
 		{`^a[bc]d$`, `"a"@0 "d"@2 head 3 length 3-4 tail`},
-		{`^ab.*cd`, `"ab"@0 "cd"@-1 head 2 length 4--1`},
-		{`^a(bc)?d`, `"a"@0 "d"@-1 head 1 length 2--1`},
+		{`^ab.*cd`, `"ab"@0 "cd"@-1 head 4 length 4--1`},
+		{`^a(bc)?d`, `"a"@0 "d"@-1 head 2 length 2--1`},
 		{`^(?i:ab)c`, `~"abc"@0 head 3 length 3--1`},
 		{`^a{3}b`, `"aaab"@0 head 4 length 4--1`},
-		{`^(?:ab){2,}c`, `"abab"@0 "c"@-1 head 4 length 5--1`},
+		{`^(?:ab){2,}c`, `"abab"@0 "c"@-1 head 5 length 5--1`},
 		{`^(?:ab|cd)ef`, `"ef"@2 head 4 length 4--1`},
-		{`^(?:a|bc)ef`, `"ef"@-1 head 1 length 3--1`},
+		{`^(?:a|bc)ef`, `"ef"@-1 head 3 length 3--1`},
 		{`^a(?!b)c`, `"ac"@0 head 2 length 2--1`},
-		{`^a(?>.*?bc)`, `"a"@0 "bc"@-1 head 1 length 3--1`},
+		{`^a(?>.*?bc)`, `"a"@0 "bc"@-1 head 3 length 3--1`},
 		{`^(a)\1b`, `"a"@0 "b"@-1 head 1 length 3--1`},
 		{`^.{20}ab$`, `"ab"@20 head 16 length 22-23 tail`},
 		{`ab\r\n$`, `"ab\r\n"@-1 head 0 length 4--1 tail`},
@@ -120,10 +121,11 @@ func TestScanFindsEveryPhase(t *testing.T) {
 		for at := range 20 {
 			b := []byte(strings.Repeat("-", at) + text + "tail"[:at%5])
 			for cut := range len(b) + 1 {
-				seen := make([]uint64, 1)
-				from, _ := f.scan(b[:cut], 0, false, seen)
-				f.scan(b, from, true, seen)
-				if !f.has(seen, text) {
+				var found foundWindows
+				found.grow(len(f.windows))
+				from, _ := f.scan(b[:cut], 0, false, &found)
+				f.scan(b, from, true, &found)
+				if !f.has(&found, text) {
 					t.Fatalf("window %q at %d is not found when the subject is cut at %d", text, at, cut)
 				}
 			}
@@ -131,13 +133,10 @@ func TestScanFindsEveryPhase(t *testing.T) {
 	}
 }
 
-func (f *filter) has(seen []uint64, text string) bool {
-	for i, w := range f.windows {
-		if w.text == foldText([]byte(text)) {
-			return seen[i>>6]>>(i&63)&1 == 1
-		}
-	}
-	return false
+func (f *filter) has(found *foundWindows, text string) bool {
+	return slices.ContainsFunc(found.windows, func(w uint32) bool {
+		return f.windows[w].text == foldText([]byte(text))
+	})
 }
 
 func TestFind(t *testing.T) {
@@ -164,7 +163,8 @@ func TestFind(t *testing.T) {
 // TestCandidatesInOrder walks the candidates of a small index.
 func TestCandidatesInOrder(t *testing.T) {
 	var b Builder
-	patterns := []string{`^HTTP/1\.1 404`, `Server: nginx`, `^HTTP.*X-Powered-By: PHP`, `^220 `, `^H`, `(?:Server: nginx|^220 )x`}
+	patterns := []string{`^HTTP/1\.1 404`, `Server: nginx`, `^HTTP.*X-Powered-By: PHP`, `^220 `, `^H`, `(?:Server: nginx|^220 )x`,
+		`Server: lighttpd`, `Server: Cherokee`, `Server: thttpd/2`, `Server: gunicorn`}
 	for _, p := range patterns {
 		b.Add(facts(t, p))
 	}
@@ -184,8 +184,81 @@ func TestCandidatesInOrder(t *testing.T) {
 	if fmt.Sprint(got) != "[1 4 5]" {
 		t.Errorf("candidates %v, want [1 4 5]", got)
 	}
-	s.Drop(4)
+	for _, want := range []int{1, 4, -1, -1} {
+		if line := s.Take(5); line != want {
+			t.Errorf("took %d, want %d", line, want)
+		}
+	}
 	if next := s.Next(2); next != 5 {
 		t.Errorf("after 1 comes %d, want 5", next)
+	}
+}
+
+// TestHeadOf lists the sets of bytes that can stand at the first offsets.
+func TestHeadOf(t *testing.T) {
+	for _, tt := range []struct {
+		pattern string
+		want    []string // as classes, "" for an offset that is not known
+	}{
+		{`^a?b`, []string{"[ab]"}},
+		{`^a?bc`, []string{"[ab]", "[bc]"}},
+		{`^(?:ATZ)?\+OK`, []string{`[A+]`, `[TO]`, `[ZK]`}},
+		{`^(?:ba|c)?d`, []string{"[bcd]"}},
+		{`^\d+-`, []string{`\d`, `[-\d]`}},
+		{`^\d+-x`, []string{`\d`, `[-\d]`, `[-\dx]`}},
+		{`^(?:a{2}|b{3})c`, []string{"[ab]", "[ab]", "[bc]"}},
+		{`^(?:x+y){2}`, []string{"x", "[xy]", "[xy]", "[xy]"}},
+		{`^a(?=b)c(?!d)(?<=c)e$`, []string{"a", "c", "e"}},
+		{`^(a)\1b`, []string{"a"}},
+		{`^(?i:k)`, []string{"[kK]"}},
+		{`^(?:a?)*b`, []string{"[ab]"}},
+	} {
+		head := facts(t, tt.pattern)[0].Head
+		var want []syntax.ByteSet
+		for _, class := range tt.want {
+			re, err := syntax.Parse(class, syntax.Flags{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			set, _ := re.Root.Single()
+			want = append(want, set)
+		}
+		if !slices.Equal(head, want) {
+			t.Errorf("head of %s: %v, want %v", tt.pattern, head, want)
+		}
+	}
+}
+
+// TestLineSet compares with a plain set, over several resets.
+func TestLineSet(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	var s lineSet
+	for range 300 {
+		n := 1 + rng.IntN(9000)
+		s.reset(n)
+		var want []int
+		for range rng.IntN(40) {
+			line := rng.IntN(n)
+			s.add(int32(line))
+			want = append(want, line)
+		}
+		slices.Sort(want)
+		want = slices.Compact(want)
+		var got []int
+		for line := s.next(0); line >= 0; line = s.next(line + 1) {
+			got = append(got, line)
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("next gives %v, want %v", got, want)
+		}
+		limit := rng.IntN(n + 1)
+		got = nil
+		for line := s.take(limit); line >= 0; line = s.take(limit) {
+			got = append(got, line)
+		}
+		below, _ := slices.BinarySearch(want, limit)
+		if !slices.Equal(got, want[:below]) {
+			t.Fatalf("take gives %v below %d, want %v", got, limit, want[:below])
+		}
 	}
 }

@@ -32,8 +32,12 @@ type key struct {
 // preferred: comparing the heads of that many costs less than a scan.
 const fewLines = 12
 
+// nextToNone is how many lines may share a fixed key that is taken for its
+// offset though there is a rarer one.
+const nextToNone = 3
+
 // maxFixedOffset bounds the offsets of fixed keys, and so how many different
-// ones a search compares.
+// ones a search compares; they are bits of 64.
 const maxFixedOffset = 40
 
 // A census counts grams and fixed windows over all lines. Counts are kept by
@@ -90,32 +94,140 @@ func add(n *uint16) {
 // fixedRun reports whether the place of a run can serve for a fixed key.
 func fixedRun(f *Facts, r *Run) bool { return r.Offset >= 0 && len(f.Head) > 0 }
 
-// choose gives the key of one line.
-func (c *census) choose(f *Facts) key {
-	fixed, shared := c.chooseFixed(f)
-	if fixed.kind != keyNone && shared <= fewLines {
-		return fixed
+// chooseKeys gives the keys of all branches of all lines, in order.
+//
+// Fixed keys are chosen so that few different offsets are in use, since a
+// search looks at each: of the lines that may begin with the same byte, first
+// those that have a good window at the offset where the most have one, and so
+// on with the rest.
+func chooseKeys(lines [][]Facts) []key {
+	c := newCensus(len(lines))
+	for _, line := range lines {
+		for i := range line {
+			c.count(&line[i])
+		}
 	}
+	var keys []key
+	byFirst := make(map[int][]fixedChoice)
+	for _, line := range lines {
+		for i := range line {
+			f := &line[i]
+			if good := c.goodOffsets(f); good != 0 {
+				first := firstOf(f)
+				byFirst[first] = append(byFirst[first], fixedChoice{len(keys), f, good})
+				keys = append(keys, key{})
+				continue
+			}
+			keys = append(keys, c.choose(f))
+		}
+	}
+	for _, choices := range byFirst {
+		cover(choices, keys)
+	}
+	return keys
+}
+
+// A fixedChoice is a line with offsets where a window of it is good: bits.
+type fixedChoice struct {
+	number int // in the list of keys
+	facts  *Facts
+	good   uint64
+}
+
+// firstOf gives the byte that a line begins with, -1 where that varies.
+func firstOf(f *Facts) int {
+	if f.Head[0].Len() > 1 {
+		return -1
+	}
+	return int(f.Head[0].First())
+}
+
+// cover chooses an offset for each line, few of them in all.
+func cover(choices []fixedChoice, keys []key) {
+	for len(choices) > 0 {
+		var counts [maxFixedOffset + 1]int
+		best := 0
+		for i := range choices {
+			for good := choices[i].good; good != 0; good &= good - 1 {
+				counts[bits.TrailingZeros64(good)]++
+			}
+		}
+		for o, n := range counts {
+			if n > counts[best] {
+				best = o
+			}
+		}
+		rest := choices[:0]
+		for _, c := range choices {
+			if c.good>>best&1 == 0 {
+				rest = append(rest, c)
+				continue
+			}
+			keys[c.number] = key{keyFixed, best, c.facts.windowAt(best)}
+		}
+		choices = rest
+	}
+}
+
+// windowAt gives the window of a run at an offset where there is one.
+func (f *Facts) windowAt(offset int) uint64 {
+	for _, r := range f.Runs {
+		if i := offset - r.Offset; r.Offset >= 0 && i >= 0 && i+windowSize <= len(r.Text) {
+			return foldText(r.Text[i:])
+		}
+	}
+	return 0
+}
+
+// goodOffsets gives the offsets at which there is a window that few lines
+// share, as bits: as few as any window of the line, or next to none.
+func (c *census) goodOffsets(f *Facts) (good uint64) {
+	var counts [maxFixedOffset + 1]uint16
+	least := uint16(fewLines + 1)
+	for _, r := range f.Runs {
+		if !fixedRun(f, &r) {
+			continue
+		}
+		for i := 0; i+windowSize <= len(r.Text) && r.Offset+i <= maxFixedOffset; i++ {
+			n := *c.window(r.Offset+i, foldText(r.Text[i:]))
+			counts[r.Offset+i] = n
+			least = min(least, n)
+		}
+	}
+	if least > fewLines {
+		return 0
+	}
+	for o, n := range counts {
+		if n > 0 && n <= max(least, nextToNone) {
+			good |= 1 << o
+		}
+	}
+	return good
+}
+
+// choose gives the key of a line without a good fixed window.
+func (c *census) choose(f *Facts) key {
 	if k := c.chooseFloat(f); k.kind != keyNone {
 		return k
 	}
-	return fixed
+	return c.chooseFixed(f)
 }
 
-func (c *census) chooseFixed(f *Facts) (best key, shared int) {
-	shared = 1 << 30
+// chooseFixed takes the window that the fewest lines share.
+func (c *census) chooseFixed(f *Facts) (best key) {
+	least := 1 << 30
 	for _, r := range f.Runs {
 		if !fixedRun(f, &r) {
 			continue
 		}
 		for i := 0; i+windowSize <= len(r.Text) && r.Offset+i <= maxFixedOffset; i++ {
 			text := foldText(r.Text[i:])
-			if n := int(*c.window(r.Offset+i, text)); n < shared {
-				best, shared = key{keyFixed, r.Offset + i, text}, n
+			if n := int(*c.window(r.Offset+i, text)); n < least {
+				best, least = key{keyFixed, r.Offset + i, text}, n
 			}
 		}
 	}
-	return best, shared
+	return best
 }
 
 // chooseFloat takes the window whose most frequent gram is the rarest, and of

@@ -15,8 +15,9 @@ type maker struct {
 	setNumbers map[syntax.ByteSet]uint16
 }
 
-// addCheck stores what the facts say.
-func (m *maker) addCheck(f *Facts, more bool) {
+// addCheck stores what the facts say. The gate of the line has looked at the
+// head of a branch that is alone.
+func (m *maker) addCheck(f *Facts, alone, more bool) {
 	c := check{minLen: int32(f.MinLen), maxLen: int32(f.MaxLen), more: more}
 	if f.MaxLen < 0 {
 		c.maxLen = math.MaxInt32
@@ -25,7 +26,7 @@ func (m *maker) addCheck(f *Facts, more bool) {
 	c.places = uint32(len(m.places))
 	for i, r := range f.Runs {
 		tail := f.Tail && i == len(f.Runs)-1
-		inHead := r.Offset >= 0 && r.Offset+len(r.Text) <= HeadSize && len(f.Head) > 0
+		inHead := alone && r.Offset >= 0 && r.Offset+len(r.Text) <= len(f.Head)
 		short := r.Offset < 0 && len(r.Text) < minFloating
 		if !tail && (inHead || short || r.Offset >= maxOffset) {
 			continue
@@ -75,14 +76,10 @@ func (m *maker) set(s syntax.ByteSet) uint16 {
 
 // addLine stores what the candidates of a line are checked for.
 func (m *maker) addLine(branches []Facts) {
-	var mask headMask
-	if len(branches) == 1 {
-		mask = newHeadMask(branches[0].Head)
-	}
-	m.heads = append(m.heads, mask)
+	m.gates = append(m.gates, gateOf(branches))
 	m.first = append(m.first, uint32(len(m.checks)))
 	for i := range branches {
-		m.addCheck(&branches[i], i < len(branches)-1)
+		m.addCheck(&branches[i], len(branches) == 1, i < len(branches)-1)
 	}
 }
 
@@ -90,5 +87,5 @@ func (m *maker) addLine(branches []Facts) {
 func (m *maker) clip() {
 	m.checks, m.places, m.runs = slices.Clip(m.checks), slices.Clip(m.places), slices.Clip(m.runs)
 	m.text, m.sets = slices.Clip(m.text), slices.Clip(m.sets)
-	m.heads, m.first = slices.Clip(m.heads), slices.Clip(m.first)
+	m.gates, m.first = slices.Clip(m.gates), slices.Clip(m.first)
 }
