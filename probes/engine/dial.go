@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 )
 
@@ -15,6 +16,8 @@ var (
 // check finds mistakes of the caller.
 func (d *Dial) check() error {
 	switch {
+	case d.Network != "tcp" && d.Network != "udp":
+		return net.UnknownNetworkError(d.Network)
 	case !d.Remote.IsValid():
 		return fmt.Errorf("open %s socket: %w", d.Network, errNoRemote)
 	case d.Network == "tcp" && d.Timeout <= 0:

@@ -15,14 +15,14 @@ const errorsPerTurn = 32
 func (c *udpConn) takeErrors() {
 	const flags = unix.MSG_ERRQUEUE | unix.MSG_DONTWAIT
 	for range errorsPerTurn {
-		_, n, _, sa, err := unix.Recvmsg(int(c.fd), c.l.scrap[:], c.l.oob[:], flags)
+		_, n, _, sa, err := unix.Recvmsg(int(c.fd), c.ep.scrap[:], c.ep.oob[:], flags)
 		if err == unix.EINTR {
 			continue
 		}
 		if err != nil { // EAGAIN: it is empty
 			return
 		}
-		errno, ok := icmpError(c.l.oob[:n])
+		errno, ok := icmpError(c.ep.oob[:n])
 		if !ok {
 			continue
 		}

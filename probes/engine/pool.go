@@ -24,20 +24,6 @@ type Stats struct {
 	Foreign uint64
 }
 
-// A shortage is a resource that there is not enough of.
-type shortage int
-
-const (
-	enough shortage = iota
-	shortOfFiles
-	shortOfPorts
-	shortOfBuffers
-)
-
-func (s shortage) String() string {
-	return [...]string{"enough", "descriptors", "source ports", "buffers"}[s]
-}
-
 // A pool shares the sockets out among the loops of an engine.
 type pool struct {
 	log     *slog.Logger

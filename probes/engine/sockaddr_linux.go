@@ -71,23 +71,6 @@ func localOf(fd int) netip.AddrPort {
 	return a
 }
 
-// hasSource says whether this machine has an address from which to reach
-// another. Connecting a UDP socket asks the routing table, and sends nothing.
-func hasSource(to netip.AddrPort) bool {
-	fd, err := unix.Socket(family(to.Addr()), unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return true // short of descriptors as well
-	}
-	defer unix.Close(fd)
-	zone, err := zoneOf(to.Addr())
-	if err != nil {
-		return false
-	}
-	var names sockaddrs
-	err = unix.Connect(fd, names.of(to, zone))
-	return err == nil || err == unix.EAGAIN
-}
-
 // bindTo binds a socket to a port of any address of its family.
 func (l *epollLoop) bindTo(fd int, remote netip.Addr, port uint16) error {
 	any := netip.IPv4Unspecified()

@@ -22,8 +22,19 @@ type tcpConn struct {
 // readsPerTurn bounds what one peer may say before others are heard: 256 KiB.
 const readsPerTurn = 4
 
-// begin sends the SYN.
+// begin sends the SYN and has the socket watched.
 func (c *tcpConn) begin() error {
+	err := c.connect()
+	if err == nil {
+		err = c.ep.watch(&c.socket, c)
+	}
+	if err != nil {
+		c.discard()
+	}
+	return err
+}
+
+func (c *tcpConn) connect() error {
 	to := c.d.Remote
 	zone, err := zoneOf(to.Addr())
 	if err != nil {
@@ -34,7 +45,7 @@ func (c *tcpConn) begin() error {
 	if err != nil {
 		return err
 	}
-	c.fd, c.state = int32(fd), stateOpening
+	c.fd = int32(fd)
 	// Requests are short, and each is whole.
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return err
@@ -44,12 +55,12 @@ func (c *tcpConn) begin() error {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 			return err
 		}
-		if err := c.l.bindTo(fd, to.Addr(), c.d.SourcePort); err != nil {
+		if err := c.ep.bindTo(fd, to.Addr(), c.d.SourcePort); err != nil {
 			return err
 		}
 	}
 	c.began = time.Since(c.l.start)
-	err = unix.Connect(fd, c.l.names.of(to, zone))
+	err = unix.Connect(fd, c.ep.names.of(to, zone))
 	if err != nil && err != unix.EINPROGRESS {
 		return err
 	}
@@ -117,7 +128,7 @@ func (c *tcpConn) read() {
 		if c.state != stateOpen {
 			return
 		}
-		buf := c.l.buf[:]
+		buf := c.ep.buf[:]
 		n, err := unix.Read(int(c.fd), buf)
 		switch {
 		case n > 0:
@@ -133,11 +144,11 @@ func (c *tcpConn) read() {
 		case err == unix.EAGAIN:
 			c.readable = false
 			if c.broken != nil {
-				c.end(c.broken)
+				c.end(c.reason(c.broken))
 			}
 			return
 		default:
-			c.end(err)
+			c.end(c.reason(err))
 			return
 		}
 	}
@@ -147,10 +158,13 @@ func (c *tcpConn) read() {
 
 // reason is why the connection ended, if not as it seems.
 func (c *tcpConn) reason(seems error) error {
-	if c.err != nil {
-		return c.err
+	switch {
+	case c.err != nil:
+		return resetOf(c.err)
+	case c.broken != nil:
+		return resetOf(c.broken)
 	}
-	return seems
+	return resetOf(seems)
 }
 
 // resume does what was put off: it tells of Sends, and reads on.
@@ -182,7 +196,11 @@ func (c *tcpConn) Send(b []byte) {
 	}
 }
 
-func (c *tcpConn) flush() { c.write() }
+// shut sends what the kernel takes of what is queued, and closes.
+func (c *tcpConn) shut() {
+	c.write()
+	c.release()
+}
 
 // write hands what is queued to the kernel, as far as it takes it.
 func (c *tcpConn) write() {

@@ -27,17 +27,25 @@ type rejection struct {
 	to  netip.AddrPort
 }
 
-const (
-	// datagramsPerTurn bounds what one peer may say before others are heard.
-	datagramsPerTurn = 32
-	// sendPauseMin and sendPauseMax bound the pause, which doubles, before a
-	// datagram for which there was no buffer is sent again.
-	sendPauseMin = 2 * time.Millisecond
-	sendPauseMax = 500 * time.Millisecond
-)
+// datagramsPerTurn bounds what one peer may say before others are heard.
+const datagramsPerTurn = 32
 
-// begin makes and binds the socket.
+// begin makes and binds the socket and has it watched.
 func (c *udpConn) begin() error {
+	err := c.bindNew()
+	if err == nil {
+		err = c.ep.watch(&c.socket, c)
+	}
+	if err != nil {
+		c.discard()
+		return err
+	}
+	c.state = stateOpen
+	c.later()
+	return nil
+}
+
+func (c *udpConn) bindNew() error {
 	to := c.d.Remote
 	var err error
 	if c.zone, err = zoneOf(to.Addr()); err != nil {
@@ -57,8 +65,7 @@ func (c *udpConn) begin() error {
 			return err
 		}
 	}
-	c.state = stateOpen
-	c.later()
+	c.Local() // stays known
 	return nil
 }
 
@@ -82,7 +89,7 @@ func (c *udpConn) bind() error {
 	}
 	// Bound now and not by the first send, so that a want of ports is met
 	// where it can be waited for.
-	return c.l.bindTo(fd, a, c.d.SourcePort)
+	return c.ep.bindTo(fd, a, c.d.SourcePort)
 }
 
 // event takes what epoll tells.
@@ -141,7 +148,7 @@ func (c *udpConn) read() {
 		if c.state != stateOpen {
 			return
 		}
-		buf := c.l.buf[:]
+		buf := c.ep.buf[:]
 		n, sa, err := unix.Recvfrom(int(c.fd), buf, unix.MSG_DONTWAIT)
 		switch err {
 		case nil:
@@ -181,7 +188,11 @@ func (c *udpConn) Send(b []byte) {
 	}
 }
 
-func (c *udpConn) flush() { c.transmit() }
+// shut sends what there are buffers for of what is queued, and closes.
+func (c *udpConn) shut() {
+	c.transmit()
+	c.release()
+}
 
 // expired: there may be a buffer now.
 func (c *udpConn) expired() { c.transmit() }
@@ -227,7 +238,7 @@ func (c *udpConn) sendOne(b []byte) error {
 
 func (c *udpConn) sendTo(b []byte) error {
 	for {
-		err := unix.Sendto(int(c.fd), b, unix.MSG_DONTWAIT, c.l.names.of(c.d.Remote, c.zone))
+		err := unix.Sendto(int(c.fd), b, unix.MSG_DONTWAIT, c.ep.names.of(c.d.Remote, c.zone))
 		if err != unix.EINTR {
 			return err
 		}

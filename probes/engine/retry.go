@@ -15,22 +15,22 @@ const (
 // to a millisecond.
 const portTries = 2
 
-// put lets s wait for what is short, if anything.
-func (l *epollLoop) put(s *socket, what shortage) {
+// put lets c wait for what is short, if anything.
+func (l *core) put(c *conn, what shortage) {
 	switch what {
 	case enough:
 	case shortOfPorts:
-		l.wait(&l.ports, s)
+		l.wait(&l.ports, c)
 	case shortOfFiles, shortOfBuffers:
-		l.wait(&l.waits, s)
+		l.wait(&l.waits, c)
 	}
 }
 
-// wait appends s to a list.
-func (l *epollLoop) wait(list *waitList, s *socket) {
-	list.push(s)
+// wait appends c to a list.
+func (l *core) wait(list *connList, c *conn) {
+	list.push(c)
 	if list == &l.ports {
-		l.portless[s.d.Remote]++
+		l.portless[c.d.Remote]++
 	}
 	l.pool.waiting.Add(1)
 	if l.retry.where == nowhere {
@@ -38,29 +38,32 @@ func (l *epollLoop) wait(list *waitList, s *socket) {
 	}
 }
 
-// unwait takes s out of the list that it is in, if any.
-func (l *epollLoop) unwait(s *socket) {
-	if s.waitIn == nil {
+// unlist takes c out of the list that it is in, if any.
+func (l *core) unlist(c *conn) {
+	switch c.in {
+	case nil:
 		return
-	}
-	if s.waitIn == &l.ports {
-		if l.portless[s.d.Remote]--; l.portless[s.d.Remote] == 0 {
-			delete(l.portless, s.d.Remote)
+	case &l.ports:
+		if l.portless[c.d.Remote]--; l.portless[c.d.Remote] == 0 {
+			delete(l.portless, c.d.Remote)
 		}
+		l.pool.waiting.Add(-1)
+	case &l.waits:
+		l.pool.waiting.Add(-1)
 	}
-	s.waitIn.remove(s)
-	l.pool.waiting.Add(-1)
+	c.in.remove(c)
 }
 
-func (l *epollLoop) pauseRetry(d time.Duration) {
+func (l *core) pauseRetry(d time.Duration) {
 	l.backoff = d
 	l.retry.set(l.elapsed() + d)
 }
 
 // expired is the retry timer's.
-func (l *epollLoop) expired() {
+func (l *core) expired() {
 	next := min(2*l.backoff, retryMax)
-	if l.retryWaiting() || l.retryPorts() {
+	waits, ports := l.retryWaiting(), l.retryPorts()
+	if waits || ports {
 		next = retryMin
 	}
 	if l.waits.first != nil || l.ports.first != nil {
@@ -70,17 +73,17 @@ func (l *epollLoop) expired() {
 
 // retryWaiting starts what waits, in order, until something is short again. It
 // says whether anything began.
-func (l *epollLoop) retryWaiting() bool {
+func (l *core) retryWaiting() bool {
 	begun := false
-	for s := l.waits.first; s != nil; s = l.waits.first {
-		l.unwait(s)
-		what := l.try(s)
+	for c := l.waits.first; c != nil; c = l.waits.first {
+		l.unlist(c)
+		what := l.try(c)
 		if what == shortOfFiles || what == shortOfBuffers {
-			l.waits.pushFirst(s)
+			l.waits.pushFirst(c)
 			l.pool.waiting.Add(1)
 			break
 		}
-		l.put(s, what)
+		l.put(c, what)
 		begun = begun || what == enough
 	}
 	return begun
@@ -88,12 +91,12 @@ func (l *epollLoop) retryWaiting() bool {
 
 // retryPorts tries what waits for a source port, from the head, where those
 // stand that were not tried for longest.
-func (l *epollLoop) retryPorts() bool {
+func (l *core) retryPorts() bool {
 	begun, vain := false, 0
-	for s := l.ports.first; s != nil && vain < portTries; s = l.ports.first {
-		l.unwait(s)
-		what := l.try(s)
-		l.put(s, what)
+	for c := l.ports.first; c != nil && vain < portTries; c = l.ports.first {
+		l.unlist(c)
+		what := l.try(c)
+		l.put(c, what)
 		if what == enough {
 			begun = true
 		} else {
