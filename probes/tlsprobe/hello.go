@@ -83,27 +83,36 @@ func addHello(b *cryptobyte.Builder, h Hello, datagram bool) {
 		}
 	})
 	b.AddBytes([]byte{1, 0}) // no compression
-	if h.Version == tls.VersionTLS12 || datagram {
+	if h.extended() || datagram {
 		b.AddUint16LengthPrefixed(h.addExtensions)
 	}
+}
+
+// extended reports whether the hello has extensions.
+func (h Hello) extended() bool { return h.Version == tls.VersionTLS12 }
+
+// sentName is the name as it is put into the hello.
+func (h Hello) sentName() string {
+	name := sentName(h.Name)
+	return name[:min(len(name), maxHostName)]
 }
 
 func (h Hello) suites() []uint16 {
 	switch {
 	case h.Suites != nil:
 		return h.Suites
-	case h.Version == tls.VersionTLS12:
+	case h.extended():
 		return wideSuites[:]
 	}
 	return bareSuites[:]
 }
 
 func (h Hello) addExtensions(b *cryptobyte.Builder) {
-	if name := sentName(h.Name); name != "" {
+	if name := h.sentName(); name != "" {
 		extension(b, extServerName, func(b *cryptobyte.Builder) {
 			b.AddUint8(0) // host_name
 			b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
-				b.AddBytes([]byte(name[:min(len(name), maxHostName)]))
+				b.AddBytes([]byte(name))
 			})
 		})
 	}
@@ -149,11 +158,11 @@ var helloGroups = [...]uint16{
 
 // helloSignatures are those of RFC 8446 section 4.2.3 with ECDSA, PSS, EdDSA
 // and PKCS #1, the older with SHA-1, SHA-224, MD5 and DSA (RFC 5246 section
-// 7.4.1.4.1), GOST's (RFC 9189) and SM2's (RFC 8998).
+// 7.4.1.4.1), and GOST's (RFC 9189).
 var helloSignatures = [...]uint16{
 	0x0403, 0x0503, 0x0603, 0x0807, 0x0808, 0x0804, 0x0805, 0x0806, 0x0809, 0x080a, 0x080b,
 	0x0401, 0x0501, 0x0601, 0x0303, 0x0301, 0x0203, 0x0201, 0x0101, 0x0402, 0x0202,
-	0x0840, 0x0841, 0x0708,
+	0x0840, 0x0841,
 }
 
 // v2Hello is a CLIENT-HELLO of SSL 2.0 alone: type, version, the lengths of

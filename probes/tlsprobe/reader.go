@@ -51,13 +51,14 @@ const NotContinued = "read in clear, not continued"
 const ClientCertRequested = "requested"
 
 // A Reader reads what a server answers to a [ClientHello]: SSL 2.0 to TLS 1.2
-// up to ServerHelloDone, TLS 1.3 up to the ServerHello, and alerts. The zero
-// Reader is ready.
+// up to ServerHelloDone, TLS 1.3 up to the ServerHello, and alerts.
 //
 // What it makes of the bytes does not depend on how they are cut. It holds the
 // server's first certificate and less than 16 KiB more; other certificates and
 // keys are skipped. It is of no more use when Feed has reported the end.
 type Reader struct {
+	name, offered string // for the facts
+
 	n       int  // bytes taken
 	done    bool // nothing more is wanted
 	whole   bool // done because the server's flight is complete
@@ -77,6 +78,15 @@ type Reader struct {
 	hello  serverHello
 	cert   leafReader
 	asked  bool // a CertificateRequest came
+}
+
+// NewReader gives a reader for the answer to that hello.
+func NewReader(h Hello) *Reader {
+	r := &Reader{offered: VersionName(h.Version)}
+	if h.extended() {
+		r.name = h.sentName()
+	}
+	return r
 }
 
 // Feed takes the next bytes. It reports whether the reading is over: all is
@@ -201,6 +211,7 @@ type Result struct {
 // the connection (io.EOF, a system error, a deadline); nil is io.EOF.
 func (r *Reader) Result(end error) Result {
 	out := Result{SpokeTLS: r.spoke, Silent: r.n == 0, Whole: r.whole}
+	out.Facts.Name, out.Facts.Offered = r.name, r.offered
 	out.Facts.Alert = r.problem
 	if !r.done {
 		out.Facts.Alert = cause(end)
