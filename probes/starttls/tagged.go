@@ -145,29 +145,59 @@ func literal(line string) (n int, ok bool) {
 	return int(v), err == nil
 }
 
-// irc is STARTTLS as several IRC servers know it before the registration: 670
-// consents, 691 refuses.
+// irc is STARTTLS as IRC servers know it before the registration: the
+// capability "tls" offers it, 670 consents, 691 refuses. A server without
+// capabilities may have it; to ask it first would not do, as many do not answer
+// an unknown command that early.
 func irc(t *talk, _ Options) step {
+	t.say("CAP LS\r\n")
+	offered := false
+	return onIRC(func(t *talk, command, rest string, again step) (step, bool) {
+		if command != "CAP" {
+			return ircAsk(t)
+		}
+		head, list, _ := strings.Cut(rest, ":")
+		offered = offered || slices.Contains(strings.Fields(strings.ToLower(list)), "tls")
+		switch {
+		case strings.HasSuffix(strings.TrimSpace(head), "LS *"): // more to come
+			return again, true
+		case !offered:
+			return t.refused("offers no STARTTLS")
+		}
+		return ircAsk(t)
+	})
+}
+
+func ircAsk(t *talk) (step, bool) {
 	t.say("STARTTLS\r\n")
+	return onIRC(func(t *talk, command, rest string, _ step) (step, bool) {
+		if command != "670" {
+			return t.refused("%s %s", command, rest)
+		}
+		return t.ready()
+	}), true
+}
+
+// onIRC reads a message, without who says it, and answers a ping. do gets
+// numerics and CAP, and the step that reads on; an ERROR ends the dialogue.
+func onIRC(do func(t *talk, command, rest string, again step) (step, bool)) step {
 	var s step
 	s = onLine(func(t *talk, line string) (step, bool) {
 		if strings.HasPrefix(line, ":") {
-			_, line, _ = strings.Cut(line, " ") // who says it
+			_, line, _ = strings.Cut(line, " ")
 		}
-		command, rest := word(line)
-		switch command {
-		case "670":
-			return t.ready()
-		case "PING":
+		switch command, rest := word(line); {
+		case command == "PING":
 			t.say("PONG " + clean(rest) + "\r\n")
-		case "NOTICE", "020", "": // 020: please wait
-		default: // 421 unknown, 451 not registered, 691 failed, ERROR …
-			if command != "ERROR" && (len(command) != 3 || !digits(command)) {
-				return t.broken("not IRC before the registration: " + quote(line))
-			}
-			return t.refused("%s %s", command, rest)
+			return s, true
+		case command == "NOTICE" || command == "020" || command == "": // 020: please wait
+			return s, true
+		case command == "ERROR":
+			return t.refused("ERROR %s", rest)
+		case command == "CAP" || len(command) == 3 && digits(command):
+			return do(t, command, rest, s)
 		}
-		return s, true
+		return t.broken("not IRC before the registration: " + quote(line))
 	})
 	return s
 }

@@ -2,6 +2,7 @@ package starttls
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -71,7 +72,7 @@ func (t *talk) ready() (step, bool) {
 
 // refused ends it with the server's no, and says goodbye.
 func (t *talk) refused(format string, args ...any) (step, bool) {
-	t.state, t.reason = Refused, clean(fmt.Sprintf(format, args...))
+	t.state, t.reason = Refused, cmp.Or(clean(fmt.Sprintf(format, args...)), "refused without a word")
 	t.say(t.goodbye)
 	return nil, true
 }
