@@ -28,7 +28,8 @@ package engine
 //
 // Loops over single bytes keep one stack entry, not one per byte. With bits on
 // they mark each place that they pass: from a place that was passed before by
-// the same loop everything behind was tried before.
+// the same loop everything behind was tried before. A possessive one that comes
+// to such a place fails, for it would only end where it ended then.
 
 // run tries to match at one start.
 func (m *Machine) run(p *Program, b []byte, start, limit int) Result {

@@ -49,6 +49,8 @@ func TestExponentialPatternsAreDecided(t *testing.T) {
 		{`^(?:(?!none).)*none`, "s", as, engine.NoMatch},
 		{`^(?:(?=(a+)+)a)*b`, "", as[:512], engine.NoMatch},
 		{`^(?:(?>a*?a)|a)*b`, "", as, engine.NoMatch},
+		{`[^a]+\W*b(?!x)`, "", strings.Repeat("-", 1<<14) + "bx", engine.NoMatch},
+		{`[^a]++\W*+b(?!x)`, "", strings.Repeat("-", 1<<14) + "bx", engine.NoMatch},
 	} {
 		p := compile(t, tt.pattern, tt.flags)
 		got, steps := m.Search(p, []byte(tt.subject))

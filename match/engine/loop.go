@@ -21,8 +21,11 @@ func (m *Machine) times(in *inst, b []byte, pos int) bool {
 // repeat starts a loop over one set: opStar or opUpTo.
 func (m *Machine) repeat(p *Program, in *inst, b []byte, pc int32, pos int) (int32, int, bool) {
 	if in.mode == modePossessive {
-		end := m.runEnd(p, in, b, pos, false)
-		return pc + 1, end, true
+		if m.memo {
+			end, ok := m.runOnce(p, in, b, pos)
+			return pc + 1, end, ok
+		}
+		return pc + 1, m.runEnd(p, in, b, pos, false), true
 	}
 	if m.memo && m.seen(p, in, pos) {
 		return 0, 0, false
@@ -65,6 +68,23 @@ func (m *Machine) runEnd(p *Program, in *inst, b []byte, pos int, marking bool) 
 	}
 	m.steps += end - pos
 	return end
+}
+
+// runOnce is runEnd for a possessive loop with visited bits. From a place that
+// the loop was at before it would come to the same end, and fail there again.
+func (m *Machine) runOnce(p *Program, in *inst, b []byte, pos int) (end int, ok bool) {
+	if m.seen(p, in, pos) {
+		return 0, false
+	}
+	if in.op == opUpTo {
+		return m.runEnd(p, in, b, pos, false), true // its end depends on its start
+	}
+	for end, ok = pos, true; ok && end < len(b) && in.set.Contains(b[end]); {
+		end++
+		ok = !m.seen(p, in, end)
+	}
+	m.steps += end - pos
+	return end, ok
 }
 
 // less gives back one byte of a greedy loop, or as many as it takes to come

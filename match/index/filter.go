@@ -162,7 +162,7 @@ func (f *filter) scan(b []byte, from int, final bool, found *foundWindows) (next
 	if len(bitmap) == 0 {
 		return from, 0
 	}
-	last := uint32(len(bitmap) - 1) // a power of two, less one
+	last := len(bitmap) - 1 // a power of two, less one
 	i := from
 	for ; i+3*stride <= end; i += 4 * stride {
 		c := (*[3*stride + gramSize]byte)(b[i:])
@@ -170,10 +170,10 @@ func (f *filter) scan(b []byte, from int, final bool, found *foundWindows) (next
 		h1 := hashGram(binary.LittleEndian.Uint32(c[stride:])|foldGram) >> shift
 		h2 := hashGram(binary.LittleEndian.Uint32(c[2*stride:])|foldGram) >> shift
 		h3 := hashGram(binary.LittleEndian.Uint32(c[3*stride:])|foldGram) >> shift
-		b0 := bitmap[h0>>6&last] >> (h0 & 63)
-		b1 := bitmap[h1>>6&last] >> (h1 & 63)
-		b2 := bitmap[h2>>6&last] >> (h2 & 63)
-		b3 := bitmap[h3>>6&last] >> (h3 & 63)
+		b0 := bitmap[int(h0>>6)&last] >> (h0 & 63)
+		b1 := bitmap[int(h1>>6)&last] >> (h1 & 63)
+		b2 := bitmap[int(h2>>6)&last] >> (h2 & 63)
+		b3 := bitmap[int(h3>>6)&last] >> (h3 & 63)
 		if (b0|b1|b2|b3)&1 == 0 {
 			continue
 		}
@@ -185,7 +185,7 @@ func (f *filter) scan(b []byte, from int, final bool, found *foundWindows) (next
 	}
 	for ; i <= end; i += stride {
 		h := hashGram(binary.LittleEndian.Uint32(b[i:])|foldGram) >> shift
-		if bitmap[h>>6&last]>>(h&63)&1 != 0 {
+		if bitmap[int(h>>6)&last]>>(h&63)&1 != 0 {
 			work += f.lookUp(b, i, found)
 		}
 	}

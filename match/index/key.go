@@ -34,7 +34,7 @@ const fewLines = 12
 
 // nextToNone is how many lines may share a fixed key that is taken for its
 // offset though there is a rarer one.
-const nextToNone = 3
+const nextToNone = 6
 
 // maxFixedOffset bounds the offsets of fixed keys, and so how many different
 // ones a search compares; they are bits of 64.
