@@ -1,0 +1,253 @@
+package visitor
+
+import (
+	"net/netip"
+	"time"
+
+	"sonde/probes"
+	"sonde/probes/engine"
+	"sonde/probes/session"
+)
+
+// lingerLimit is how long a closed connection is kept for what was sent last
+// and the kernel did not take yet. What is sent is short and fits into an empty
+// send buffer; only a peer that reads nothing makes this wait.
+const lingerLimit = 2 * time.Second
+
+// A conn is one connection or UDP socket of a visit, from the wish to open it
+// on. It is the engine's handler of it.
+type conn struct {
+	*visit
+	id      int // the machine's number
+	dial    engine.Dial
+	engine  engine.Conn // nil until it may be opened
+	release func()      // gives its place back, or ends the wait for it
+
+	// told counts, for each Send that the engine has not told of, the Sends of
+	// the machine that end with it: none for what TLS sends by itself.
+	told   []int
+	tunnel *tunnel
+
+	datagrams [][]byte // that wait for their time, see pace
+	pacing    func()   // ends the wait of the first
+
+	closed bool         // the machine hears nothing of it any more
+	gone   bool         // the engine's connection is, too
+	timer  engine.Timer // while it lingers
+}
+
+// begin waits for the rates, then for room, then opens.
+func (c *conn) begin() {
+	c.alive.Add(1)
+	c.release = nothing
+	cancel, granted := c.budget.Pace(c.dial.Remote, func() { c.loop.Post(c.paced) })
+	if granted {
+		c.paced()
+		return
+	}
+	c.release = cancel
+}
+
+func (c *conn) paced() {
+	if c.closed {
+		return
+	}
+	var granted bool
+	c.release, granted = c.budget.Connect(c.dial.Remote.Addr(), func() { c.loop.Post(c.connect) })
+	if granted {
+		c.connect()
+	}
+}
+
+func (c *conn) connect() {
+	if !c.closed {
+		c.open++
+		c.engine = c.loop.Open(c.dial, c)
+	}
+}
+
+// do does what the machine wants of this connection.
+func (c *conn) do(a *session.Action) {
+	//exhaustive:enforce
+	switch a.Kind {
+	case session.Send:
+		c.send(a.Data)
+	case session.StartTLS:
+		c.startTLS(a)
+	case session.Close:
+		c.close()
+	case session.Open, session.Wake, session.Finish: // of no connection
+	}
+}
+
+func (c *conn) send(b []byte) {
+	switch {
+	case c.engine == nil: // not open yet: the machine breaks its word
+	case c.tunnel != nil:
+		c.tunnel.send(b)
+	case c.udp():
+		c.datagrams = append(c.datagrams, b)
+		if len(c.datagrams) == 1 {
+			c.pace()
+		}
+	default:
+		c.put(b, 1)
+	}
+}
+
+func (c *conn) udp() bool { return c.ep.Transport == probes.UDP }
+
+// put hands bytes to the engine, with which told Sends of the machine end.
+func (c *conn) put(b []byte, told int) {
+	if c.gone {
+		return
+	}
+	c.told = append(c.told, told)
+	c.engine.Send(b)
+}
+
+// pace sends the first datagram that waits as soon as the rates allow it. The
+// very first was paid for by the opening of the socket.
+func (c *conn) pace() {
+	if c.pacing == nil {
+		c.pacing = nothing
+		c.datagram()
+		return
+	}
+	var granted bool
+	c.pacing, granted = c.budget.Pace(c.dial.Remote, func() { c.loop.Post(c.datagram) })
+	if granted {
+		c.datagram()
+	}
+}
+
+func (c *conn) datagram() {
+	if c.closed || len(c.datagrams) == 0 {
+		return
+	}
+	b := c.datagrams[0]
+	c.datagrams = c.datagrams[1:]
+	c.put(b, 1)
+	if len(c.datagrams) > 0 {
+		c.pace()
+	}
+}
+
+// Opened implements engine.Handler.
+func (c *conn) Opened(rtt time.Duration) {
+	c.heard++
+	if c.closed {
+		return
+	}
+	if !c.udp() && c.engine.Local() == c.dial.Remote {
+		c.engine.Close()
+		c.Ended(session.ErrSelf)
+		return
+	}
+	c.tell(c, session.Event{Kind: session.Opened, RTT: rtt})
+}
+
+// Received implements engine.Handler.
+func (c *conn) Received(b []byte, from netip.AddrPort) {
+	c.heard++
+	switch {
+	case c.closed:
+	case c.tunnel != nil:
+		c.tunnel.received(b)
+	default:
+		c.tell(c, session.Event{Kind: session.Received, Data: b, From: from})
+	}
+}
+
+// Sent implements engine.Handler.
+func (c *conn) Sent() {
+	if len(c.told) == 0 {
+		return
+	}
+	n := c.told[0]
+	c.told = c.told[1:]
+	switch {
+	case !c.closed:
+		for range n {
+			c.tell(c, session.Event{Kind: session.Sent})
+		}
+	case len(c.told) == 0 && c.timer != nil:
+		c.shut()
+	}
+}
+
+// Rejected implements engine.Handler.
+func (c *conn) Rejected(err error, to netip.AddrPort) {
+	if !c.closed {
+		c.tell(c, session.Event{Kind: session.Rejected, Err: err, From: to})
+	}
+}
+
+// Ended implements engine.Handler.
+func (c *conn) Ended(err error) {
+	c.heard++
+	c.leave()
+	switch {
+	case c.closed:
+	case c.tunnel != nil: // tells what is unread first, then this
+		c.tunnel.bridge.ended(err)
+	default:
+		c.tell(c, session.Event{Kind: session.Ended, Err: err})
+	}
+}
+
+// close closes the connection for the machine. What was sent still goes out,
+// but for datagrams whose time has not come.
+func (c *conn) close() {
+	c.closed = true
+	c.forget(c)
+	if c.pacing != nil {
+		c.pacing()
+	}
+	if c.tunnel != nil {
+		c.tunnel.leaveTunnel()
+		return
+	}
+	c.drain()
+}
+
+// drain shuts the connection as soon as the kernel has what was sent.
+func (c *conn) drain() {
+	if len(c.told) == 0 || c.closing || c.gone {
+		c.shut()
+		return
+	}
+	if c.timer != nil {
+		return
+	}
+	c.linger[c] = struct{}{}
+	c.timer = c.loop.NewTimer(c.shut)
+	c.timer.Reset(c.loop.Now().Add(lingerLimit))
+}
+
+// shut closes the engine's connection at once.
+func (c *conn) shut() {
+	if c.engine != nil && !c.gone {
+		c.engine.Close()
+	}
+	c.leave()
+}
+
+// leave gives the connection's place back, once. The engine has closed it, or
+// will never open it.
+func (c *conn) leave() {
+	if c.gone {
+		return
+	}
+	c.gone = true
+	c.told = nil
+	if c.engine != nil {
+		c.open--
+	}
+	c.release()
+	if c.timer != nil {
+		c.timer.Stop()
+		delete(c.linger, c)
+	}
+	c.alive.Done()
+}
