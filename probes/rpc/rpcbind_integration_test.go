@@ -4,12 +4,16 @@ package rpc
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,7 +27,7 @@ import (
 // TestRealServers asks a real rpcbind and a real rpc.statd, in a network
 // namespace of their own, for their lists, and grinds their ports.
 func TestRealServers(t *testing.T) {
-	pid := startBox(t, `
+	ns := startBox(t, `
 		mount -t tmpfs tmpfs /run && mkdir /run/rpcbind /run/sendsigs.omit.d
 		mount -t tmpfs tmpfs /var/lib/nfs && mkdir /var/lib/nfs/sm /var/lib/nfs/sm.bak
 		ip link set lo up
@@ -34,7 +38,7 @@ func TestRealServers(t *testing.T) {
 	for _, transport := range []probes.Transport{probes.TCP, probes.UDP} {
 		for _, host := range []string{"127.0.0.1", "::1"} {
 			l := NewLister(Settings{Transport: transport, XID: 0xfffffffe})
-			calls := drive(t, pid, transport, net.JoinHostPort(host, "111"), l)
+			calls := drive(t, ns, transport, net.JoinHostPort(host, "111"), l)
 			list := l.Result()
 			t.Logf("%s %s: %d calls, %q, versions %v, %+v", transport, host, calls, list.Reason, list.Versions, list.Facts())
 			want := "[{100000 portmapper 2 4} {100024 status 1 1}]"
@@ -48,7 +52,7 @@ func TestRealServers(t *testing.T) {
 					continue
 				}
 				g := NewGrind(Names().Numbers(), Settings{Transport: transport, XID: 7})
-				calls := drive(t, pid, transport, net.JoinHostPort(host, fmt.Sprint(port)), g)
+				calls := drive(t, ns, transport, net.JoinHostPort(host, fmt.Sprint(port)), g)
 				res := g.Result()
 				if got := fmt.Sprint(res.Found); got != fmt.Sprintf("[{%d %s %d %d}]", p.Program, p.Name, p.Low, p.High) || !res.Confirmed {
 					t.Errorf("%s %s port %d: listed %+v, ground %+v", transport, host, port, p, res)
@@ -59,12 +63,50 @@ func TestRealServers(t *testing.T) {
 			g := NewGrind(Names().Numbers(), Settings{Transport: transport, XID: 7})
 			g.numbers = append(g.numbers[:1], without(g.numbers[1:], 100024)...)
 			start := time.Now()
-			calls = drive(t, pid, transport, net.JoinHostPort(host, "4000"), g)
+			calls = drive(t, ns, transport, net.JoinHostPort(host, "4000"), g)
 			if res := g.Result(); res.Reason != "no known program" || res.Lost > 0 {
 				t.Errorf("%s %s, unknown program: %+v", transport, host, res)
 			}
 			t.Logf("%s %s: the whole table in %d calls, %v", transport, host, calls, time.Since(start).Round(time.Millisecond))
 		}
+	}
+}
+
+// TestLab asks the NFS server of the lab of real servers, and grinds every port
+// that it lists.
+func TestLab(t *testing.T) {
+	const ns = "/run/netns/lab"
+	text, err := os.ReadFile(filepath.Join(cmp.Or(os.Getenv("LAB_STATE"), "/var/tmp/sonde-lab"), "truth.json"))
+	if err != nil {
+		t.Skipf("no lab of real servers is up: %v", err)
+	}
+	var endpoints []struct{ Box, Addr, Service string }
+	if err := json.Unmarshal(text, &endpoints); err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	for _, e := range endpoints {
+		if e.Service != "rpcbind" {
+			continue
+		}
+		asked++
+		l := NewLister(Settings{Transport: probes.TCP})
+		drive(t, ns, probes.TCP, net.JoinHostPort(e.Addr, "111"), l)
+		list := l.Result()
+		t.Logf("%s: %q, %+v", e.Box, list.Reason, list.Facts())
+		for _, p := range list.Programs {
+			g := NewGrind(Names().Numbers(), Settings{Transport: p.Transport, XID: 9})
+			calls := drive(t, ns, p.Transport, net.JoinHostPort(e.Addr, fmt.Sprint(p.Port)), g)
+			res := g.Result()
+			i := slices.IndexFunc(res.Found, func(f probes.RPCFacts) bool { return f.Program == p.Program })
+			if i < 0 || !res.Confirmed {
+				t.Errorf("%s: %+v is not found there: %+v", e.Box, p, res)
+			}
+			t.Logf("%s %s port %d: %s %d-%d; %d calls: %+v", e.Box, p.Transport, p.Port, p.Name, p.Low, p.High, calls, res.Found)
+		}
+	}
+	if asked == 0 {
+		t.Skip("the lab has no port mapper")
 	}
 }
 
@@ -78,9 +120,9 @@ func without(numbers []uint32, n uint32) (rest []uint32) {
 }
 
 // drive connects a conversation to a server, and gives the number of calls.
-func drive(t *testing.T, pid int, transport probes.Transport, to string, c talk) (calls int) {
+func drive(t *testing.T, ns string, transport probes.Transport, to string, c talk) (calls int) {
 	t.Helper()
-	conn, err := dialIn(pid, string(transport), to)
+	conn, err := dialIn(ns, string(transport), to)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +144,7 @@ func drive(t *testing.T, pid int, transport probes.Transport, to string, c talk)
 			c.Lapsed()
 		default:
 			conn.Close()
-			if conn, err = dialIn(pid, string(transport), to); err != nil {
+			if conn, err = dialIn(ns, string(transport), to); err != nil {
 				t.Fatal(err)
 			}
 			c.Reopened()
@@ -111,10 +153,10 @@ func drive(t *testing.T, pid int, transport probes.Transport, to string, c talk)
 	return calls
 }
 
-// startBox runs a shell script in namespaces of its own, and waits for its
-// "ready". It ends with the test. needs are the programs without which the test
-// is skipped.
-func startBox(t *testing.T, script string, needs ...string) (pid int) {
+// startBox runs a shell script in namespaces of its own, waits for its "ready",
+// and gives the network namespace. It ends with the test. needs are the programs
+// without which the test is skipped.
+func startBox(t *testing.T, script string, needs ...string) (ns string) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root (CAP_SYS_ADMIN) for namespaces")
@@ -148,16 +190,16 @@ func startBox(t *testing.T, script string, needs ...string) (pid int) {
 	if !strings.HasPrefix(string(line[:n]), "ready") {
 		t.Fatalf("the box is not ready: %q, %s", line[:n], stderr.String())
 	}
-	return cmd.Process.Pid
+	return fmt.Sprintf("/proc/%d/ns/net", cmd.Process.Pid)
 }
 
-// dialIn connects from inside the network namespace of a process.
-func dialIn(pid int, network, to string) (conn net.Conn, err error) {
+// dialIn connects from inside a network namespace.
+func dialIn(name, network, to string) (conn net.Conn, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread() // never unlocked: the thread ends, as it is elsewhere
-		ns, e := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
+		ns, e := os.Open(name)
 		if e != nil {
 			err = e
 			return
