@@ -1,6 +1,7 @@
 package match
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -65,7 +66,7 @@ func randomSet(tb testing.TB, rng *rand.Rand) *Set {
 	tb.Helper()
 	lists := make([]*List, 1+rng.IntN(2))
 	for i := range lists {
-		rules := make([]Rule, 1+rng.IntN(12))
+		rules := make([]Rule, 1+rng.IntN(30)) // few floating lines need no filter, many do
 		for j := range rules {
 			rules[j] = Rule{
 				Pos: Position{File: "random", Line: j + 1}, Service: "s", Pattern: randomPattern(rng),
@@ -130,6 +131,20 @@ func TestSameAsTryingEveryLine(t *testing.T) {
 	}
 }
 
+// amongOthers compiles the pattern between rules that wait for literals, which
+// are many enough that the index must look for its literal too.
+func amongOthers(t *testing.T, pattern string) *List {
+	rules := []Rule{{Service: "fuzz", Pattern: pattern}}
+	for i := range 8 {
+		rules = append(rules, Rule{Service: "other", Pattern: fmt.Sprintf("other literal %d", i)})
+	}
+	list, err := CompileList(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
 // FuzzIndex compares the index with trying every line: random rules from a
 // seed beside one pattern and one answer of the fuzzer's.
 func FuzzIndex(f *testing.F) {
@@ -142,7 +157,7 @@ func FuzzIndex(f *testing.F) {
 		rng := rand.New(rand.NewPCG(seed, 5))
 		set := randomSet(t, rng)
 		if own, err := CompileList([]Rule{{Service: "fuzz", Pattern: pattern}}); err == nil {
-			set.lists = append(set.lists, own)
+			set.lists = append(set.lists, own, amongOthers(t, pattern))
 		}
 		answer = answer[:min(len(answer), 1024)]
 		compareWithAll(t, set, &sc, &m, answer)
