@@ -153,8 +153,10 @@ func TestFind(t *testing.T) {
 		{"server: X", "x", true, 8},
 		{"Q-q", "q", true, 0},
 		{"q-Q", "q", true, 0},
+		{strings.Repeat("axb", 20) + "abx", "abx", false, 60},
+		{strings.Repeat("x", 20) + "ab", "abx", false, -1},
 	} {
-		if got, _ := find([]byte(tt.b), []byte(tt.text), tt.fold); got != tt.want {
+		if got, _ := find([]byte(tt.b), []byte(tt.text), rarest([]byte(tt.text)), tt.fold); got != tt.want {
 			t.Errorf("find(%q, %q, %v) = %d, want %d", tt.b, tt.text, tt.fold, got, tt.want)
 		}
 	}

@@ -35,7 +35,8 @@ func (m *maker) addCheck(f *Facts, alone, more bool) {
 			r.Offset, c.tail = -1, true
 		}
 		m.runs = append(m.runs, storedRun{
-			at: m.store(r.Text), offset: int16(r.Offset), length: uint8(len(r.Text)), fold: r.Fold,
+			at: m.store(r.Text), offset: int16(r.Offset), length: uint8(len(r.Text)),
+			rare: uint8(rarest(r.Text)), fold: r.Fold,
 		})
 	}
 	c.runs = uint32(len(m.runs))
