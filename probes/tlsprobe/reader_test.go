@@ -76,7 +76,26 @@ func boxDER(t testing.TB) string {
 	return string(der)
 }
 
-// What a server of SSL 3.0 says, by RFC 6101: none that could be run is left.
+// The recorded answer of NSS 3.87, limited to SSL 3.0, to a hello of that.
+func TestSSL30OfNSS(t *testing.T) {
+	answer, err := os.ReadFile("testdata/ssl30-nss.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := NewReader(Hello{Version: VersionSSL30})
+	if !r.Feed(answer) {
+		t.Error("not over")
+	}
+	got := r.Result(nil)
+	if !got.Whole || got.Facts.Version != "SSLv3" || got.Facts.Cipher != "TLS_RSA_WITH_3DES_EDE_CBC_SHA" {
+		t.Errorf("%+v", got)
+	}
+	if c := got.Facts.Certificate; c == nil || c.Subject != "CN=box.example,O=Box" || c.Key != "RSA 2048" {
+		t.Errorf("certificate %+v", c)
+	}
+}
+
+// What servers of SSL 3.0 may say, constructed by RFC 6101.
 func TestSSL30(t *testing.T) {
 	box := boxDER(t)
 	done := message(typeServerHelloDone, "")
