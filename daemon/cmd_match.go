@@ -109,11 +109,15 @@ func matchOne(c *cobra.Command, db *probes.Database, in io.Reader, t probes.Tran
 }
 
 func writeMatch(w io.Writer, o *probes.Observation) {
+	outcome := string(o.Outcome)
+	if o.Outcome == probes.OutcomeAnswered {
+		outcome = "" // as it should be
+	}
 	for _, f := range [][2]string{
 		{"service", o.Service}, {"product", o.Product}, {"version", o.Version},
 		{"info", o.Info}, {"hostname", o.Hostname}, {"os", o.OS}, {"device", o.Device},
 		{"tunnel", string(o.Tunnel)}, {"strength", string(o.Strength)},
-		{"rule", o.Rule}, {"reason", o.Reason},
+		{"outcome", outcome}, {"rule", o.Rule}, {"reason", o.Reason},
 	} {
 		if f[1] != "" {
 			fmt.Fprintf(w, "%-9s %s\n", f[0], report.Printable(f[1]))
@@ -137,6 +141,9 @@ func explainMatch(w io.Writer, db *probes.Database, t probes.Transport, probe st
 		kind := "also"
 		if i == 0 {
 			kind = "winner"
+		}
+		if h.Rule.Blocked {
+			kind += ", refusal"
 		}
 		fmt.Fprintf(w, "%-9s %s (%v): %s\n", kind, h.Rule.Name(), h.Rule.Pos, report.Printable(h.Identity.String()))
 	}

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -21,12 +22,16 @@ import (
 	"sonde/daemon/internal/report"
 	"sonde/daemon/internal/scan"
 	"sonde/probes"
+	"sonde/probes/fingerprint"
 	"sonde/probes/ports"
 	"sonde/probes/session"
 )
 
 // systemConfig is where a scan looks for excludes when no file is named.
 const systemConfig = "/etc/sonde/sonde.toml"
+
+// submitTo says where to go with a fingerprint.
+const submitTo = "CONTRIBUTING.md#signatures"
 
 // What a scan does unless told otherwise. It ends after one pass, so it may
 // ask one host more at a time than the daemon, which comes again and again.
@@ -44,7 +49,8 @@ type scanOptions struct {
 	databases, exclude, names []string
 	udp, connect, only4       bool
 	only6, authorised         bool
-	verbose                   bool
+	verbose, scrub            bool
+	submitTo                  string
 	allow                     session.Allow
 	intensity                 int
 	limits                    limits
@@ -90,6 +96,8 @@ sensor's configuration excludes are left out here too.`,
 	f.BoolVar(&o.allow.Held, "include-held", false, "also speak to print ports (9100-9116, 9999); printers may print it")
 	f.BoolVar(&o.allow.Industrial, "industrial", false, "also identification requests to industrial, BMC and UPS ports")
 	f.BoolVar(&o.authorised, "i-am-authorised", false, "the targets are public or more than a /16, and you may scan them")
+	f.BoolVar(&o.scrub, "scrub", false, "hide names, addresses, cookies, tokens and dates in fingerprints of unknown services")
+	f.StringVar(&o.submitTo, "submit-to", submitTo, "`URL` shown beside them, where to go with them")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log each visit to stderr")
 	addDatabaseFlag(c, &o.databases)
 	return c
@@ -206,7 +214,9 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 	}
 	total := int64(t.addrs.Len()) * int64(list.TCP.Len()+list.UDP.Len())
 	plan := scan.Plan{
-		Targets: seq, Visits: o.limits.visits(), Visitor: visitor,
+		Targets: seq, Visits: o.limits.visits(),
+		Visitor: scanVisitor{visitor, fingerprint.Settings{Version: "Sonde-" + version,
+			Platform: runtime.GOOS + "/" + runtime.GOARCH, Intensity: o.intensity, Scrub: o.scrub}},
 		Sweeper: newSweeper(&o.limits, 1, lim, db, o.allow.Needs(), log),
 		Names: func(a netip.Addr) []string {
 			return slices.Concat(t.names[a], o.names)
@@ -231,12 +241,29 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 	return errors.Join(o.print(c.OutOrStdout(), t, res, total, time.Since(start)), written, err)
 }
 
+// A scanVisitor adds to an observation what only a scan tells.
+type scanVisitor struct {
+	scan.Visitor
+	fingerprint fingerprint.Settings
+}
+
+// Visit implements scan.Visitor. What policy holds back is an open port as
+// discovery saw it, but the reason that counts is that of the policy.
+func (v scanVisitor) Visit(ctx context.Context, ep probes.Endpoint, known session.Remembered) probes.Observation {
+	obs := v.Visitor.Visit(ctx, ep, known)
+	if obs.Outcome == probes.OutcomeHeld {
+		obs.State = probes.Open
+	}
+	obs.Fingerprint = fingerprint.Of(&obs, v.fingerprint)
+	return obs
+}
+
 func (o *scanOptions) print(w io.Writer, t targets, res scan.Result, total int64, took time.Duration) error {
 	if o.output == "json" {
 		return nil
 	}
 	return errors.Join(
-		report.Text(w, res.Hosts),
+		report.Text(w, res.Hosts, o.submitTo),
 		report.Closing(w, report.Summary{Version: version, Hosts: int(t.addrs.Len()), Up: res.Up,
 			Ports: total, Open: res.Open, Elapsed: took}))
 }

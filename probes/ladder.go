@@ -60,8 +60,12 @@ func (p *Probe) lists(port uint16, tunnel Tunnel) bool {
 
 // UDPPayloads gives the probes that list a UDP port and may be used to find
 // out whether it is open, so that the answer identifies the service too.
-// Probes with needs that allow does not grant are left out.
+// Probes with needs that allow does not grant are left out, and of a port that
+// the files exclude there is none.
 func (db *Database) UDPPayloads(port uint16, allow Needs) []*Probe {
+	if db.Exclude.UDP.Contains(port) {
+		return nil
+	}
 	var out []*Probe
 	for _, p := range db.probes {
 		if p.Transport == UDP && !p.NoPayload && p.Ports.Contains(port) && p.Needs.Within(allow) {

@@ -104,4 +104,8 @@ func TestUDPPayloads(t *testing.T) {
 			t.Errorf("port %d, allowed %q (-want +got):\n%s", tt.port, tt.allow, diff)
 		}
 	}
+	excluded := mustLoad(t, "Exclude U:53\n"+ladderFile)
+	if got := excluded.UDPPayloads(53, NeedCredentials); len(got) > 0 {
+		t.Errorf("an excluded port is asked with %v", probeNames(got))
+	}
 }

@@ -45,11 +45,12 @@ type Summary struct {
 	Elapsed time.Duration
 }
 
-// Text writes the table of each host in the manner of nmap's.
-func Text(w io.Writer, hosts []Host) error {
+// Text writes the table of each host in the manner of nmap's, and below it what
+// no signature explains; submitTo says where to go with that.
+func Text(w io.Writer, hosts []Host, submitTo string) error {
 	var b strings.Builder
 	for i := range hosts {
-		writeHost(&b, &hosts[i])
+		writeHost(&b, &hosts[i], submitTo)
 		b.WriteByte('\n')
 	}
 	_, err := io.WriteString(w, b.String())
@@ -64,7 +65,7 @@ func Closing(w io.Writer, s Summary) error {
 	return err
 }
 
-func writeHost(b *strings.Builder, h *Host) {
+func writeHost(b *strings.Builder, h *Host, submitTo string) {
 	fmt.Fprintf(b, "Sonde scan report for %s", h.Addr)
 	if len(h.Names) > 0 {
 		fmt.Fprintf(b, " (%s)", Printable(strings.Join(h.Names, ", ")))
@@ -107,6 +108,7 @@ func writeHost(b *strings.Builder, h *Host) {
 	if line := serviceInfo(h, ports); line != "" {
 		fmt.Fprintln(b, line)
 	}
+	writeFingerprints(b, ports, submitTo)
 }
 
 // ServiceName is the service as nmap writes it: "ssl/" before what runs in a
@@ -126,7 +128,7 @@ func ServiceName(o *probes.Observation) string {
 }
 
 // VersionText joins product, version and info, and says what is odd about the
-// outcome where there is nothing to join.
+// outcome where there is nothing to join: of what policy held back, why.
 func VersionText(o *probes.Observation) string {
 	var parts []string
 	for _, s := range []string{o.Product, o.Version} {
@@ -136,6 +138,9 @@ func VersionText(o *probes.Observation) string {
 	}
 	if o.Info != "" {
 		parts = append(parts, "("+o.Info+")")
+	}
+	if len(parts) == 0 && o.Outcome == probes.OutcomeHeld && o.Reason != "" {
+		return "[" + string(o.Outcome) + ": " + o.Reason + "]"
 	}
 	if len(parts) == 0 && o.Outcome != "" && o.Outcome != probes.OutcomeAnswered {
 		return "[" + string(o.Outcome) + "]"

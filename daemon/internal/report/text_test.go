@@ -26,21 +26,27 @@ func TestTextOfAHost(t *testing.T) {
 					CPE: []string{"cpe:/a:openbsd:openssh:9.2p1", "cpe:/o:linux:linux_kernel"}}},
 			{Port: 9, Transport: probes.TCP, State: probes.Open, Strength: probes.Table,
 				Outcome: probes.OutcomeSilent, Identity: match.Identity{Service: "discard"}},
+			{Port: 9100, Transport: probes.TCP, State: probes.Open, Strength: probes.Table, Reason: "print port",
+				Outcome: probes.OutcomeHeld, Identity: match.Identity{Service: "jetdirect"}},
+			{Port: 3306, Transport: probes.TCP, State: probes.Open, Strength: probes.Soft,
+				Outcome: probes.OutcomeBlocked, Identity: match.Identity{Service: "mysql"}},
 			{Port: 7777, Transport: probes.TCP, State: probes.Open, Strength: probes.Hard,
 				Identity: match.Identity{Service: "x", Product: "evil\x1b[2J\tproduct"}},
 		}}
 	want := `Sonde scan report for 127.0.0.1 (localhost)
 Not shown: 1020 closed tcp ports (conn-refused), 1 filtered tcp port (no-response)
-PORT     STATE SERVICE  VERSION
-9/tcp    open  discard? [silent]
-22/tcp   open  ssh      OpenSSH 9.2p1 (protocol 2.0)
-443/tcp  open  ssl/http nginx 1.22.1
-7777/tcp open  x        evil.[2J.product
+PORT     STATE SERVICE    VERSION
+9/tcp    open  discard?   [silent]
+22/tcp   open  ssh        OpenSSH 9.2p1 (protocol 2.0)
+443/tcp  open  ssl/http   nginx 1.22.1
+3306/tcp open  mysql      [blocked]
+7777/tcp open  x          evil.[2J.product
+9100/tcp open  jetdirect? [held: print port]
 Service Info: OS: Linux; CPE: cpe:/o:linux:linux_kernel
 
 `
 	var b strings.Builder
-	if err := Text(&b, []Host{h}); err != nil {
+	if err := Text(&b, []Host{h}, ""); err != nil {
 		t.Fatal(err)
 	}
 	if b.String() != want {
