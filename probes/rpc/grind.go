@@ -94,6 +94,8 @@ func Identity(f probes.RPCFacts) match.Identity {
 //
 // Programs are asked in batches, and a batch in which one is found is asked to
 // its end. So the result does not depend on how replies are cut or delayed.
+// To look whether a known program is still there, NewGrind gets its number
+// alone: that is two calls, one of them the control.
 //
 //	for g is not Done:
 //	    send what Next gives, until it gives nothing

@@ -72,7 +72,8 @@ type Dialogue interface {
 	Goodbye() []byte
 }
 
-// A Factory begins a dialogue on a new connection, at its first byte.
+// A Factory begins a dialogue on a new connection, at its first byte. On one
+// that was only listened to, what the server said there goes in first.
 type Factory func(Options) Dialogue
 
 // For gives the dialogue of a service, by the names that probe files use.
