@@ -9,6 +9,18 @@
 // A handshake reads at most 64 KiB for one message and 256 KiB for the
 // certificates (crypto/tls's own limits), keeps [MaxName] bytes of a name and
 // [probes.MaxSANs] alternative names, and ends when its context does.
+//
+// # By hand
+//
+// Whom crypto/tls cannot talk to (SSL 3.0, export and anonymous suites, a
+// certificate that it refuses) is asked by a [ClientHello] of our own, and a
+// [Reader] takes what the server says in clear; [DTLSClientHello] and
+// [DTLSReader] do so over datagrams. These hold no socket and read no clock:
+// bytes go in, facts come out. No tunnel comes of it.
+//
+// [Offers] lists the ways to offer TLS to one endpoint, [Next] leads from one
+// that failed to the next that may do better, and [Join] puts together what
+// they showed.
 package tlsprobe
 
 import (

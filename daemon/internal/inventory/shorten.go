@@ -72,7 +72,7 @@ func leaves(ev *event.Event) int {
 }
 
 func observationLeaves(o *probes.Observation) int {
-	const plain, handshake, certificate = 19, 5, 8
+	const plain, handshake, certificate = 19, 7, 8
 	n := plain + len(o.Names) + len(o.CPE)
 	for _, t := range o.TLS {
 		n += handshake
