@@ -77,10 +77,27 @@ const lastChunk = 128
 func lastIndex(b []byte, least int, lit []byte) int {
 	for end := len(b) - len(lit) + 1; end > least; {
 		from := max(end-lastChunk, least)
-		if indexString(b[from:end-1+len(lit)], lit) >= 0 {
-			return from + bytes.LastIndex(b[from:end-1+len(lit)], lit)
+		chunk := b[from : end-1+len(lit)]
+		if i := indexString(chunk, lit); i >= 0 {
+			return from + lastFrom(chunk, i, lit)
 		}
 		end = from
 	}
 	return -1
+}
+
+// fewPlaces is how many places of a string are looked up from the front, many
+// bytes at a time, before it is searched for from the back byte by byte.
+const fewPlaces = 4
+
+// lastFrom gives the last place of lit in b, whose first is at.
+func lastFrom(b []byte, at int, lit []byte) int {
+	for range fewPlaces {
+		next := indexString(b[at+1:], lit)
+		if next < 0 {
+			return at
+		}
+		at += 1 + next
+	}
+	return bytes.LastIndex(b, lit)
 }

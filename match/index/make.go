@@ -54,11 +54,14 @@ func (m *maker) store(text []byte) uint32 {
 	return at
 }
 
+// broadSet is how large a set is that hardly tells subjects apart.
+const broadSet = 128
+
 // exactSets stores the places of a head that sharedBits says too little of.
 func (m *maker) exactSets(head []syntax.ByteSet) {
 	for i := range head {
 		_, mask := sharedBits(&head[i])
-		if free := 8 - bits.OnesCount8(mask); head[i].Len() < 1<<free {
+		if n := head[i].Len(); n <= broadSet && n < 1<<(8-bits.OnesCount8(mask)) {
 			m.places = append(m.places, place{uint8(i), m.set(head[i])})
 		}
 	}
