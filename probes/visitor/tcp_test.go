@@ -63,33 +63,6 @@ func TestHTTP(t *testing.T) {
 	m.first(t, session.Sent)
 }
 
-// TestCloseSendsWhatWasSent: what the machine sent goes out, also where it is
-// more than the kernel takes at once and the machine ends the visit with it.
-func TestCloseSendsWhatWasSent(t *testing.T) {
-	const size = 8 << 20
-	got := make(chan int64, 1)
-	addr := serve(t, func(c net.Conn) {
-		time.Sleep(50 * time.Millisecond) // the kernel's buffers fill up meanwhile
-		n, _ := io.Copy(io.Discard, c)
-		got <- n
-	})
-	big := bytes.Repeat([]byte("x"), size)
-	m := greeted()
-	hear := m.on
-	m.on = func(m *script, now time.Time, e session.Event) []session.Action {
-		if e.Kind == session.Opened {
-			return append([]session.Action{{Kind: session.Send, Data: big}}, finish(0)...)
-		}
-		return hear(m, now, e)
-	}
-	v := newTest(t, realLoops(t), nil, func(probes.Endpoint) *script { return m })
-	v.Visit(t.Context(), endpoint(addr, probes.TCP), session.Remembered{})
-	if n := <-got; n != size {
-		t.Errorf("%d of %d bytes came", n, size)
-	}
-	v.Close()
-}
-
 // TestCloseDoesNotWaitForTheDeaf: Visitor.Close ends what lingers for a peer
 // that reads nothing.
 func TestCloseDoesNotWaitForTheDeaf(t *testing.T) {

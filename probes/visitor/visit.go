@@ -197,10 +197,10 @@ func (s *visit) finish(o probes.Observation) {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	for _, c := range s.conns { // none, if the machine keeps its word
-		c.close()
+	for len(s.conns) > 0 { // none, if the machine keeps its word
+		s.conns[0].close()
 	}
-	s.conns, s.later = nil, nil
+	s.later = nil
 	s.release()
 	delete(s.visits, s)
 	if s.log.Enabled(context.Background(), slog.LevelDebug) {
