@@ -15,6 +15,7 @@ type tcpConn struct {
 	queue    sendQueue
 	sent     int   // Sends to be told of
 	broken   error // of a write; what came before it is still read
+	wrote    int8  // writes so far, up to 2
 	readable bool  // there may be more than was read
 	hung     bool  // there is an end, or an error, behind the bytes
 }
@@ -46,10 +47,6 @@ func (c *tcpConn) connect() error {
 		return err
 	}
 	c.fd = int32(fd)
-	// Requests are short, and each is whole.
-	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
-		return err
-	}
 	if c.d.SourcePort != 0 {
 		// An earlier connection to somebody else may still be in TIME-WAIT.
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
@@ -196,6 +193,16 @@ func (c *tcpConn) Send(b []byte) {
 	}
 }
 
+// hasten switches Nagle's algorithm off (RFC 9293 section 3.7.4), which holds
+// nothing back before the second write: many conversations have but one.
+func (c *tcpConn) hasten() {
+	if c.wrote == 1 {
+		// Where that fails, the connection is on its way out, or slower.
+		_ = unix.SetsockoptInt(int(c.fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	}
+	c.wrote = min(c.wrote+1, 2)
+}
+
 // shut sends what the kernel takes of what is queued, and closes.
 func (c *tcpConn) shut() {
 	c.write()
@@ -208,6 +215,7 @@ func (c *tcpConn) write() {
 		b := c.queue.head()
 		n := 0
 		if len(b) > 0 {
+			c.hasten()
 			var err error
 			n, err = unix.Write(int(c.fd), b)
 			switch err {

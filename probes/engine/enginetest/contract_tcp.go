@@ -250,9 +250,6 @@ func endless(t *testing.T, h *Harness) {
 }
 
 func sourcePort(t *testing.T, h *Harness) {
-	if !h.Sockets {
-		t.Skip("skipped: no source ports to be taken")
-	}
 	for _, network := range []string{"tcp", "udp"} {
 		to := h.Serve(t, network, v4, Echoes)
 		d := engine.Dial{Network: network, Remote: to, Timeout: timeout, SourcePort: freePort(t)}
@@ -281,9 +278,6 @@ func freePort(t *testing.T) uint16 {
 
 // selfConnect: dialling the port that it comes from, TCP connects with itself.
 func selfConnect(t *testing.T, h *Harness) {
-	if !h.Sockets {
-		t.Skip("skipped: only TCP connects with itself")
-	}
 	port := freePort(t)
 	d := tcp(netip.AddrPortFrom(v4, port))
 	d.SourcePort = port
