@@ -8,15 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"sonde/match"
 	"sonde/probes"
 	"sonde/probes/engine"
 	"sonde/probes/session"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A script is a machine that a test writes: on gives the actions for each
 // event, and for the start, which has no kind. It belongs to the loop; the test
