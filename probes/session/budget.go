@@ -8,11 +8,12 @@ import (
 // A budget counts what a visit has cost against what it may cost
 // (SCAN-SEMANTICS part 2, row 14). Waiting is counted from the completion of
 // each connect, so that a loaded machine or a rate limit does not decide what
-// is tried.
+// is tried; and once, however many connections wait.
 type budget struct {
-	max         Settings
+	max         *Settings
 	connections int
 	probes      int
+	repeated    int // of them, because we stood in our own way
 	out, in     int // bytes
 	waited      time.Duration
 }
@@ -30,7 +31,7 @@ func (b *budget) lastMoment() time.Duration { return min(b.max.Settle, b.max.Max
 // spent names the budget that forbids one more probe of size bytes, or is "".
 func (b *budget) spent(size int) string {
 	switch {
-	case b.probes >= b.max.MaxProbes:
+	case b.probes-b.repeated >= b.max.MaxProbes:
 		return fmt.Sprintf("the budget of %d probes is spent", b.max.MaxProbes)
 	case b.patience() <= b.lastMoment():
 		return fmt.Sprintf("the waiting budget of %v is spent", b.max.MaxWait)

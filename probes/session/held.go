@@ -33,7 +33,7 @@ var industrial = ports.List{
 
 // held gives the reason why policy forbids to speak to the endpoint, or "".
 func (v *visit) held() string {
-	allow := v.budget.max.Allow
+	allow := v.p.settings.Allow
 	switch {
 	case v.p.db.Exclude.Contains(string(v.ep.Transport), v.ep.Port):
 		return "excluded"

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"context"
 	"strings"
 
 	"sonde/match"
@@ -31,38 +30,93 @@ func rank(s probes.Strength) int {
 	return 0
 }
 
-// judge matches the final answer on l to pr, keeps what is stronger than
-// before, and goes into the tunnel that a match names. The visit is over after
-// a hard match. The fields are those of one rule (part 2, row 2).
-func (v *visit) judge(ctx context.Context, pr *probes.Probe, l *line) (over bool) {
+// look matches the answer of a lane that has ended.
+func (v *visit) look(ln *lane) {
+	l := ln.line
+	ln.state = laneEnded
+	if !l.answer.heard() {
+		return
+	}
+	ln.found, ln.undecided = find(ln.probe, v.scratch, l.answer.buf)
+	ln.found.end = l.answer.end
+	ln.found.id.Service, ln.tunnelled = strings.CutPrefix(ln.found.id.Service, "ssl/")
+	if ln.found.rule != nil {
+		l.service = ln.found.id.Service
+	}
+}
+
+// judge draws the conclusion from a lane that has ended, now that it is its
+// turn, and keeps what is stronger than before. The visit is over after a hard
+// match, or goes on in the tunnel that it names. The fields are those of one
+// rule (part 2, row 2).
+func (v *visit) judge(ln *lane) (over bool) {
+	l, f := ln.line, ln.found
 	if !l.answer.heard() {
 		v.closing(l)
 		return v.shut
 	}
 	v.heard = true
 	v.seen(l.answer.last)
-	f, undecided := find(pr, v.scratch, l.answer.buf)
-	f.end = l.answer.end
 	v.cut = v.cut || f.end == cutShort
-	for _, rule := range undecided {
+	for _, rule := range ln.undecided {
 		v.undecided = true
 		v.note("rule %s reached a limit", rule.Name())
 	}
-	inner, tunnelled := strings.CutPrefix(f.id.Service, "ssl/")
-	f.id.Service = inner
+	if f.blocked() {
+		v.refuse(f)
+		return true
+	}
 	v.keep(f)
-	switch {
-	case f.strength != probes.Hard:
+	if f.strength != probes.Hard {
+		v.draw(f)
 		return false
-	case v.ep.Transport == probes.UDP, v.tunnel != probes.NoTunnel, v.shut:
-	case f.id.Service == "ssl":
-		l.close()
-		v.enter(ctx, finding{})
-	case tunnelled:
-		l.close()
-		v.enter(ctx, f)
+	}
+	inside := v.ep.Transport == probes.UDP || v.tunnel != probes.NoTunnel || v.shut
+	if !inside && (ln.tunnelled || f.id.Service == "ssl") {
+		v.leads = true
+		if ln.tunnelled {
+			v.behind = f
+		}
 	}
 	return true
+}
+
+// blocked reports whether the peer says that it refuses us, and not what it is.
+func (f *finding) blocked() bool { return f.rule != nil && f.rule.Blocked }
+
+// refuse ends the visit by an answer that is about us. It tells which protocol
+// refuses, and nothing else of the service.
+func (v *visit) refuse(f finding) {
+	v.outcome, v.reason = probes.OutcomeBlocked, "the peer says that it refuses us"
+	f.id, f.strength = match.Identity{Service: f.id.Service}, probes.Soft
+	v.keep(f)
+}
+
+// draw keeps what a probe drew, for the fingerprint of a service that no line
+// explains (part 1, J.1).
+func (v *visit) draw(f finding) {
+	a := probes.Answer{
+		Tunnel: v.tunnel, Length: len(f.answer),
+		Data: f.answer[:min(len(f.answer), probes.MaxAnswerData)],
+	}
+	if f.probe != nil {
+		a.Probe = f.probe.Name
+	}
+	v.answers = append(v.answers, a)
+}
+
+// glimpse keeps what was heard on l of an answer whose end is not known.
+func (v *visit) glimpse(l *line) {
+	pr := l.probe
+	if pr == nil {
+		pr = v.p.db.Null()
+	}
+	f, _ := find(pr, v.scratch, l.answer.buf)
+	f.end = l.answer.end
+	f.id.Service = strings.TrimPrefix(f.id.Service, "ssl/")
+	v.heard = true
+	v.seen(l.answer.last)
+	v.keep(f)
 }
 
 // find matches an answer. Without a probe nothing can be known of it.

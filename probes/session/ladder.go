@@ -1,29 +1,78 @@
 package session
 
 import (
+	"slices"
 	"strings"
+	"sync"
 
 	"sonde/probes"
 )
 
+// A ladderKey is what decides which probes may be asked, and in which order.
+type ladderKey struct {
+	transport  probes.Transport
+	port       uint16
+	tunnel     probes.Tunnel
+	soft       string
+	industrial bool
+}
+
+// maxLadders is how many ladders a Prober remembers. With the 190 probes of
+// the largest known database they take 1.5 MiB at most.
+const maxLadders = 1024
+
+// ladders remembers the ladders made last, so that visits which wait share
+// them. They are never changed.
+type ladders struct {
+	mu    sync.Mutex
+	known map[ladderKey][]*probes.Probe
+}
+
+// ladder gives the probes that may be asked, in order (part 1, E.3).
+func (p *Prober) ladder(k ladderKey) []*probes.Probe {
+	c := &p.ladders
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known, ok := c.known[k]
+	if ok {
+		return known
+	}
+	if c.known == nil || len(c.known) >= maxLadders {
+		c.known = make(map[ladderKey][]*probes.Probe)
+	}
+	made := p.newLadder(k)
+	c.known[k] = made
+	return made
+}
+
+func (p *Prober) newLadder(k ladderKey) []*probes.Probe {
+	var out []*probes.Probe
+	for _, r := range p.db.Ladder(probes.LadderRequest{
+		Transport:   k.transport,
+		Port:        k.port,
+		Tunnel:      k.tunnel,
+		Intensity:   p.settings.Intensity,
+		SoftService: k.soft,
+		Allow:       p.settings.Allow.Needs(),
+	}) {
+		switch {
+		case k.tunnel == probes.TLS && isHello(r.Probe.Payload):
+		case k.industrial && r.Probe.Needs&probes.NeedIndustrial == 0:
+		default:
+			out = append(out, r.Probe)
+		}
+	}
+	return slices.Clip(out)
+}
+
 // next is the first probe of the ladder that was not asked yet, or nil. A soft
 // match on the way narrows what is left (part 1, E.4).
 func (v *visit) next() *probes.Probe {
-	rungs := v.p.db.Ladder(probes.LadderRequest{
-		Transport:   v.ep.Transport,
-		Port:        v.ep.Port,
-		Tunnel:      v.tunnel,
-		Intensity:   v.budget.max.Intensity,
-		SoftService: v.softService(),
-		Allow:       v.budget.max.Allow.Needs(),
-	})
-	for _, r := range rungs {
-		switch {
-		case v.asked[r.Probe]:
-		case v.tunnel == probes.TLS && isHello(r.Probe.Payload):
-		case v.industrial && r.Probe.Needs&probes.NeedIndustrial == 0:
-		default:
-			return r.Probe
+	for _, pr := range v.p.ladder(ladderKey{
+		v.ep.Transport, v.ep.Port, v.tunnel, v.softService(), v.industrial,
+	}) {
+		if !slices.Contains(v.asked, pr) {
+			return pr
 		}
 	}
 	return nil
@@ -41,7 +90,7 @@ func (v *visit) notTried(why string) {
 	var names []string
 	for pr := v.next(); pr != nil; pr = v.next() {
 		names = append(names, pr.Name)
-		v.asked[pr] = true
+		v.asked = append(v.asked, pr)
 	}
 	v.note("%s: not tried: %s", why, strings.Join(names, " "))
 }

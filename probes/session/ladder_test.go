@@ -58,7 +58,7 @@ func TestOrderOfProbes(t *testing.T) {
 		var names []string
 		for pr := v.next(); pr != nil; pr = v.next() {
 			names = append(names, pr.Name)
-			v.asked[pr] = true
+			v.asked = append(v.asked, pr)
 		}
 		return names
 	}

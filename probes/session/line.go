@@ -1,143 +1,218 @@
 package session
 
 import (
-	"context"
 	"errors"
-	"net"
-	"os"
-	"syscall"
+	"io"
+	"slices"
 	"time"
+
+	"sonde/probes"
+	"sonde/probes/tlsprobe"
 )
 
-// A line is one connection to the endpoint and what came over it.
+// A phase is what a connection is at.
+type phase uint8
+
+const (
+	opening   phase = iota // or, once open, between two waits
+	shaking                // hands, for a tunnel
+	listening              // to the peer, until a time or the end of its answer
+	sending                // a datagram, which the rates may hold back
+)
+
+// A line is one connection to the endpoint, or a UDP socket, and what came
+// over it.
 type line struct {
-	conn   net.Conn
+	number int
+	phase  phase
+	probe  *probes.Probe // that the answer is to; nil for a greeting
 	answer answer
 	opened time.Time     // when the connect, or the handshake, was complete
 	rtt    time.Duration // how long the connect took
-	err    error         // how the reading ended, io.EOF for a plain close
-	said   bool          // something was sent on it
-	empty  bool          // a datagram without a byte came
+	err    error         // how it ended, io.EOF for a plain close
+	shook  *Handshake    // what the handshake showed
 
-	release func() // ends the watch over the context
+	gone    bool   // not there any more, or never was
+	said    bool   // something was sent on it
+	empty   bool   // a datagram without a byte came
+	beside  bool   // another was there when it was opened
+	rejoins bool   // what comes is one answer with what came before
+	service string // that was recognised on it
+
+	patience, until time.Time // of listening; see answer.wake
+	cleared         time.Time // when an older one was closed last
+
+	ready bool   // the wait is over
+	then  func() // what to do when it is
 }
 
-// newLine makes conn follow ctx: when that is done every call on conn fails.
-func newLine(ctx context.Context, conn net.Conn, opened time.Time) *line {
-	watched := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(watched)
-		conn.SetDeadline(time.Unix(1, 0))
-	})
-	return &line{
-		conn:   conn,
-		opened: opened,
-		release: func() {
-			if !stop() {
-				<-watched
-			}
-		},
-	}
+// open reports whether the peer has not closed.
+func (l *line) open() bool { return l.answer.end != closed }
+
+// hungUp reports whether the peer closed without a word. An alert is one.
+func (l *line) hungUp() bool {
+	return !l.open() && !l.answer.heard() && tlsprobe.Alert(l.err) == ""
 }
 
-// close gives the connection back. It may be called more than once.
-func (l *line) close() {
-	if l.conn == nil {
-		return
-	}
-	l.release()
-	l.conn.Close()
-	l.conn = nil
-}
-
-// open reports whether neither side has closed.
-func (l *line) open() bool { return l.conn != nil && l.answer.end != closed }
-
-// hear reads until the answer is final, until no byte came before patience, or
-// until the time until has come, which makes what there is final. It counts
-// bytes and waiting in b.
-func (l *line) hear(ctx context.Context, b *budget, patience, until time.Time) {
-	start := time.Now()
-	defer func() { b.waited += time.Since(start) }()
-	buf := make([]byte, l.readSize())
-	if b.room() == 0 {
-		l.answer.expire(start)
-		return
-	}
-	for !l.answer.final() {
-		room := buf[:min(len(buf), l.answer.room(), b.room())]
-		n, err := l.read(ctx, room, l.answer.wake(patience, until))
-		if errors.Is(err, os.ErrDeadlineExceeded) || l.datagrams() && err != nil {
-			// A machine under load comes late: what the kernel has taken in
-			// meanwhile counts before the silence does. And of an ICMP error
-			// it tells before it hands out the datagrams that came earlier.
-			n, err = l.secondLook(ctx, room, err)
+func (m *Machine) lineOf(number int) *line {
+	for _, l := range m.lines {
+		if l.number == number {
+			return l
 		}
-		now := time.Now()
-		l.answer.add(now, buf[:n])
-		b.in += n
-		switch {
-		case l.answer.final():
-		case ctx.Err() != nil:
-			l.answer.expire(now)
-			return
-		case n == 0 && err == nil && l.datagrams():
-			l.empty = true
-			l.answer.finish(proven)
-		case err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
-			l.err = err
+	}
+	return nil
+}
+
+// told takes in what happened to a connection.
+func (m *Machine) told(l *line, e Event) {
+	switch e.Kind {
+	case Opened:
+		l.opened, l.rtt, l.ready = m.now, e.RTT, true
+		l.answer = m.newAnswer(nil)
+		m.seen(m.now)
+	case Secured, Unsecured:
+		l.shook, l.ready = e.TLS, true
+		l.gone, l.err = e.Kind == Unsecured, e.Err
+		if e.TLS != nil {
+			m.budget.out += e.TLS.BytesOut
+			m.budget.in += e.TLS.BytesIn
+		}
+	case Sent:
+		m.handedOver(l)
+	case Received:
+		if m.ep.Transport == probes.UDP {
+			m.datagram(l, e)
+		} else if l.phase == listening {
+			m.take(l, e.Data)
+		}
+	case Rejected:
+		m.rejected(l, e)
+	case Ended:
+		l.gone, l.err = true, e.Err
+		if l.phase == listening {
 			l.answer.finish(closed)
-		case b.room() == 0:
-			l.answer.finish(cutShort)
-		case !now.Before(until):
-			l.answer.expire(now)
-			return
-		case !l.answer.heard() && !now.Before(patience):
-			return
-		default:
-			l.answer.tick(now)
+		} else {
+			l.ready = true
 		}
 	}
 }
 
-// secondLook reads once more after err, without waiting. If nothing came, err
-// stands, but for the news that a datagram was too long for the path: that one
-// is lost, and the next is sent in fragments.
-func (l *line) secondLook(ctx context.Context, room []byte, err error) (int, error) {
-	n, again := l.read(ctx, room, time.Now().Add(glance))
-	if again == nil || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.EMSGSIZE) {
-		return n, again
-	}
-	return 0, err
+// take adds bytes to the answer, as far as they are wanted.
+func (m *Machine) take(l *line, data []byte) {
+	data = data[:min(len(data), l.answer.room(), m.budget.room())]
+	l.answer.add(m.now, data)
+	m.budget.in += len(data)
 }
 
-func (l *line) datagrams() bool { return l.conn.RemoteAddr().Network() == "udp" }
-
-// readSize is how much one read takes: a datagram must fit as a whole, as far
-// as it is wanted.
-func (l *line) readSize() int {
-	if l.datagrams() {
-		return l.answer.limit
+// listen waits on l until the answer is final, until no byte came before
+// patience, or until the time until has come, which makes what there is final.
+func (m *Machine) listen(l *line, patience, until time.Time, then func()) {
+	l.phase, l.patience, l.until = listening, patience, until
+	l.then = func() {
+		l.phase = opening
+		then()
 	}
-	return 4096
 }
 
-func (l *line) read(ctx context.Context, buf []byte, deadline time.Time) (int, error) {
-	l.conn.SetReadDeadline(deadline)
-	if err := ctx.Err(); err != nil { // our deadline may have undone the watch's
-		return 0, err
+// heardOut reports whether listening to l is over.
+func (m *Machine) heardOut(l *line) bool {
+	a := &l.answer
+	switch {
+	case a.final():
+	case m.budget.room() == 0:
+		if a.heard() {
+			a.finish(cutShort)
+		}
+	case !m.now.Before(l.until):
+		if !a.heard() && m.mustStay(l) {
+			return false
+		}
+		a.expire(m.now)
+	case !a.heard():
+		return !m.now.Before(l.patience)
+	default:
+		a.tick(m.now)
+		return a.final()
 	}
-	return l.conn.Read(buf)
+	return true
 }
 
-// say sends payload, and gives up when until has come.
-func (l *line) say(ctx context.Context, b *budget, payload []byte, until time.Time) error {
-	l.conn.SetWriteDeadline(until)
-	if err := ctx.Err(); err != nil {
-		return err
+// mustStay lets a silent connection live on while an older one of ours is
+// there, and for a moment after. A server that serves one client at a time
+// reads from it only then, and must not be cheated of its answer.
+func (m *Machine) mustStay(l *line) bool {
+	if !l.beside || m.budget.patience() == 0 {
+		return false
 	}
+	stay := l.cleared.Add(afterOlder)
+	if m.lines[0] != l {
+		stay = m.now.Add(afterOlder)
+	}
+	if !m.now.Before(stay) {
+		return false
+	}
+	l.until = earlier(stay, m.now.Add(m.budget.patience()))
+	l.patience = l.until
+	return true
+}
+
+// send sends payload on l.
+func (m *Machine) send(l *line, payload []byte) {
 	l.said = true
-	n, err := l.conn.Write(payload)
-	b.out += n
-	return err
+	m.budget.out += len(payload)
+	m.act(Action{Kind: Send, Conn: l.number, Data: payload})
+}
+
+// close gives the connection back, with the goodbye of what was recognised on
+// it. It may be called more than once.
+func (m *Machine) close(l *line) {
+	i := slices.Index(m.lines, l)
+	if i < 0 {
+		return
+	}
+	m.lines = slices.Delete(m.lines, i, i+1)
+	for _, younger := range m.lines[i:] {
+		younger.cleared = m.now
+	}
+	l.then = nil
+	if l.gone {
+		return
+	}
+	if bye := m.goodbye(l); len(bye) > 0 {
+		m.send(l, bye)
+	}
+	m.act(Action{Kind: Close, Conn: l.number})
+}
+
+func (m *Machine) closeAll() {
+	for len(m.lines) > 0 {
+		m.close(m.lines[0])
+	}
+}
+
+// goodbye is what a protocol wants to hear from a client that leaves. Who just
+// hangs up is counted by some servers, and then shut out.
+func (m *Machine) goodbye(l *line) []byte {
+	switch {
+	case l.service == "", !l.open(), m.industrial, m.ep.Transport == probes.UDP:
+		return nil
+	case !l.said:
+	case l.service == "ssh", l.service == "mysql": // too late, see probes.Goodbye
+		return nil
+	case l.probe == nil || !l.probe.Names(l.service): // another protocol was spoken
+		return nil
+	}
+	return probes.Goodbye(l.service)
+}
+
+// closing tells how a connection without an answer ended.
+func (v *visit) closing(l *line) {
+	switch alert := tlsprobe.Alert(l.err); {
+	case l.open():
+		v.lingered = true
+	case alert != "":
+		v.alerted(l, alert)
+	case l.err != nil && !errors.Is(l.err, io.EOF):
+		v.note("closed: %v", bare(l.err))
+	}
 }

@@ -1,31 +1,46 @@
-// Package session speaks with one endpoint until it is known what answers
-// there or a budget is spent: an [probes.Endpoint] goes in, an
-// [probes.Observation] comes out, always, whatever the peer does.
+// Package session holds the conversation with one endpoint until it is known
+// what answers there or a budget is spent. It ends always, whatever the peer
+// does, and its result is an [probes.Observation].
+//
+// A [Machine] is one visit, and it is pure: bytes, errors and the time go in
+// as an [Event]; what to open, send and close comes out as an [Action]. It
+// reads no clock, starts no goroutine and touches no socket.
 //
 // What is asked follows the reference's order: first only listen, then the
 // probes that list the port, then the others up to the intensity; a soft match
 // narrows the rest, and a match that says TLS starts again inside a tunnel.
-// What is told does not depend on how the network cuts an answer into
-// segments: only final answers are matched.
+// Beside a probe that is met with silence the next ones are asked already, yet
+// what is told is what the order gives. Nor does it depend on how the network
+// cuts an answer into segments: only final answers are matched.
 //
-// A [Prober] never changes, so any number of goroutines may share it. Each
-// [Prober.Visit] blocks its caller and leaves no goroutine behind.
+// A [Prober] never changes for its users, so any number of goroutines may
+// share it. A Machine belongs to one goroutine at a time.
 //
 // # Cost
 //
 // A visit sends at most [Settings.MaxProbes] probes, moves at most
 // [Settings.MaxBytes] bytes and waits at most [Settings.MaxWait] for answers.
-// It holds at most two connections at a time and keeps [Settings.MaxAnswer]
-// bytes of an answer.
+// It holds at most [Settings.Connections] connections at a time, two while it
+// is new and its peer silent, and keeps [Settings.MaxAnswer] bytes of an
+// answer. While it waits it holds about 1 KiB and what came so far.
+//
+// # How to read it
+//
+// What happens one after the other is written one after the other: each wait
+// names the function that goes on when it is over. machine.go turns events
+// into waits that are over; connect.go and line.go open connections and wait
+// on them; climb.go is the visit up to the first probe, lane.go one probe,
+// ladder.go several side by side, udp.go the same without connections;
+// tunnel.go is about TLS; judge.go and verdict.go draw the conclusions.
 package session
 
 import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"net/netip"
 
+	"sonde/match"
 	"sonde/probes"
 )
 
@@ -33,24 +48,23 @@ import (
 type Config struct {
 	Database *probes.Database
 	Settings Settings
+	// Identity tells the peers who asks.
+	Identity probes.Identity
 
-	// Dialer opens the connections; nil means a plain net.Dialer.
+	// What [Prober.Visit] needs besides.
 	Dialer Dialer
-	// Pace, if set, is called before each connection and each datagram and
-	// returns when that is allowed. The time it takes counts against no
-	// timeout but WallLimit.
-	Pace func(context.Context, netip.AddrPort) error
-	// Log gets one debug record per visit; nil means none.
-	Log *slog.Logger
+	Pace   func(context.Context, netip.AddrPort) error
+	Log    *slog.Logger
 }
 
 // A Prober visits endpoints.
 type Prober struct {
 	db       *probes.Database
-	dialer   Dialer
-	pace     func(context.Context, netip.AddrPort) error
 	settings Settings
-	log      *slog.Logger
+	identity probes.Identity
+	ladders  ladders
+
+	blocking blocking
 }
 
 // New checks the settings and makes a Prober.
@@ -61,20 +75,10 @@ func New(cfg Config) (*Prober, error) {
 	if err := cfg.Settings.check(); err != nil {
 		return nil, err
 	}
-	p := &Prober{
-		db: cfg.Database, dialer: cfg.Dialer, pace: cfg.Pace,
-		settings: cfg.Settings, log: cfg.Log,
-	}
-	if p.dialer == nil {
-		p.dialer = new(net.Dialer)
-	}
-	if p.pace == nil {
-		p.pace = func(ctx context.Context, _ netip.AddrPort) error { return ctx.Err() }
-	}
-	if p.log == nil {
-		p.log = slog.New(slog.DiscardHandler)
-	}
-	return p, nil
+	return &Prober{
+		db: cfg.Database, settings: cfg.Settings, identity: cfg.Identity,
+		blocking: newBlocking(cfg),
+	}, nil
 }
 
 // Remembered is how an endpoint was identified before. The zero value means
@@ -94,28 +98,13 @@ func Recall(o *probes.Observation) Remembered {
 	return r
 }
 
-// Visit asks what listens at the endpoint. A remembered probe is sent alone,
+// NewMachine makes a visit to an endpoint. A remembered probe is sent alone,
 // and the others only if its answer gives no hard match.
 //
-// It returns within some milliseconds after ctx is done, with the outcome
-// inconclusive unless the identity was already certain.
-func (p *Prober) Visit(ctx context.Context, ep probes.Endpoint, known Remembered) probes.Observation {
-	v := newVisit(p, ep, known)
-	if reason := v.held(); reason != "" {
-		v.outcome, v.reason = probes.OutcomeHeld, reason
-		return v.observation()
-	}
-	wctx, cancel := context.WithTimeout(ctx, p.settings.WallLimit)
-	defer cancel()
-	switch {
-	case ep.Transport == probes.UDP:
-		v.udp(wctx)
-	default:
-		v.tcp(wctx)
-	}
-	v.interrupted = v.interruption(ctx, wctx)
-	o := v.observation()
-	p.log.DebugContext(ctx, "visited", "addr", ep.Addr, "port", ep.Port, "transport", ep.Transport,
-		"outcome", o.Outcome, "service", o.Service, "cost", o.Cost, "errors", o.Errors)
-	return o
+// sc is the memory of the searches. Machines that are never asked at the same
+// time may share one.
+func (p *Prober) NewMachine(ep probes.Endpoint, known Remembered, sc *match.Scratch) *Machine {
+	m := &Machine{visit: *newVisit(p, ep, known)}
+	m.scratch = sc
+	return m
 }

@@ -22,7 +22,8 @@ type Settings struct {
 	MaxAnswer int           // kept and matched of one answer
 	MaxWait   time.Duration // waiting for answers, in sum
 
-	UDPRetries int // sends after the first
+	Connections int // to the endpoint at once
+	UDPRetries  int // sends after the first
 
 	Allow Allow
 }
@@ -65,10 +66,17 @@ const (
 	// more than 333 ms are taken for a slow connect instead.
 	maxNullGrace = time.Second
 
-	// nullShare is how long a silent NULL connection stays open beside a
-	// probe that waits too. A server that serves one client at a time
-	// answers the probe only when the idle connection is gone.
+	// nullShare is how long a silent NULL connection stays open beside the
+	// first probe, if half of that one's time is not less. A server that
+	// serves one client at a time answers the probe only when the idle
+	// connection is gone. Where only one connection is allowed it is what the
+	// first probe waits behind the grace time.
 	nullShare = 2 * time.Second
+
+	// afterOlder is how long a silent connection lives on when an older one
+	// was closed: time for a server of one client at a time to turn to it, to
+	// read what was sent and to answer over a slow path.
+	afterOlder = time.Second
 
 	// tlsTrial bounds a handshake that only the port number suggests: one
 	// retransmission of a lost packet and a slow server fit in. If it is
@@ -96,6 +104,7 @@ func DefaultSettings() Settings {
 		MaxBytes:       256 << 10,
 		MaxAnswer:      DefaultMaxAnswer,
 		MaxWait:        20 * time.Second,
+		Connections:    2,
 		UDPRetries:     2,
 	}
 }
@@ -125,6 +134,7 @@ func (s Settings) check() error {
 		{"MaxProbes", s.MaxProbes, 1, 1000},
 		{"MaxAnswer", s.MaxAnswer, 1, MaxAnswerLimit},
 		{"MaxBytes", s.MaxBytes, s.MaxAnswer, 1 << 30},
+		{"Connections", s.Connections, 1, 16},
 		{"UDPRetries", s.UDPRetries, 0, 10},
 	} {
 		if n.value < n.min || n.value > n.max {

@@ -142,7 +142,8 @@ func TestNoProbeInTheLastMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t, func(_ *server, c net.Conn) { drain(c) })
 		settings := quick()
-		settings.MaxWait = settings.NullGrace + glance + 600*time.Millisecond + 5*time.Millisecond
+		settings.Connections = 1
+		settings.MaxWait = 1200*time.Millisecond + 600*time.Millisecond + 5*glance
 		o := visitServer(t, s, settings, Remembered{})
 		if !slices.Equal(o.Asked, []string{"GetRequest"}) {
 			t.Errorf("asked %q", o.Asked)

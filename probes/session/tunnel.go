@@ -1,13 +1,10 @@
 package session
 
 import (
-	"context"
+	"cmp"
 	"crypto/tls"
 	"errors"
-	"net"
-	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"sonde/probes"
@@ -19,32 +16,38 @@ import (
 // servers that stumble over what they do not know, up to TLS 1.2 and without
 // a name.
 func hellos(names []string) []tlsprobe.Config {
-	name := ""
-	for _, n := range names {
-		if _, err := netip.ParseAddr(n); err != nil && n != "" && !strings.HasPrefix(n, "*") {
-			name = n
-			break
-		}
+	return []tlsprobe.Config{{Name: hostName(names)}, {MaxVersion: tls.VersionTLS12}}
+}
+
+// conclude ends the visit, or goes on in the tunnel that a match has named.
+func (m *Machine) conclude() {
+	if !m.leads {
+		m.finish()
+		return
 	}
-	return []tlsprobe.Config{{Name: name}, {MaxVersion: tls.VersionTLS12}}
+	m.leads, m.entered = false, true
+	m.closeAll()
+	m.ladder = ladder{alone: m.ladder.alone, trusted: m.ladder.trusted}
+	m.enter()
 }
 
 // enter starts the visit again inside a tunnel, after a match that named one
-// (part 1, G.1). What was found outside counts no more, but for found, the
-// match of a service behind TLS: it stays if the tunnel shows nothing better.
+// (part 1, G.1). What was found outside counts no more, but for the match of a
+// service behind TLS: it stays if the tunnel shows nothing better.
 //
 // The reference ends at "ssl/x" without a look inside (G.2). Then a revisit,
 // which starts inside, would not compare with it.
-func (v *visit) enter(ctx context.Context, found finding) {
-	v.forget()
-	v.tunnel = probes.TLS
-	l, ok := v.connectTLS(ctx)
-	if ok {
-		v.climb(ctx, l)
-	}
+func (m *Machine) enter() {
+	m.forget()
+	m.tunnel = probes.TLS
+	m.climb()
+}
+
+// leaveTunnel ends what enter began.
+func (v *visit) leaveTunnel() {
 	v.tunnel = probes.TLS // a failed handshake does not refute the match
-	if found.strength == probes.Hard && v.best.strength != probes.Hard {
-		v.best = found
+	if v.behind.strength == probes.Hard && v.best.strength != probes.Hard {
+		v.best = v.behind
 		if v.outcome == probes.OutcomeInconclusive {
 			v.outcome, v.reason = "", "" // that was of the tunnel
 		}
@@ -52,61 +55,80 @@ func (v *visit) enter(ctx context.Context, found finding) {
 }
 
 // tryTLS offers TLS on a connection that is silent, at a port where the
-// database expects it. It reports false when the peer speaks something else,
-// and the ladder goes on without a tunnel.
-func (v *visit) tryTLS(ctx context.Context, l *line) (over bool) {
-	v.tunnel = probes.TLS
-	again, err := v.shake(ctx, l, v.hellos[0], tlsTrial)
-	switch {
-	case err == nil:
-		v.hellos = v.hellos[:1]
-	case again:
-		var ok bool
-		hellos := v.hellos
-		v.hellos = v.hellos[1:]
-		if l, ok = v.connectTLS(ctx); !ok {
-			v.hellos = hellos
-			return v.tlsFailed()
+// database expects it. If the peer speaks something else, the ladder goes on
+// without a tunnel.
+func (m *Machine) tryTLS(l *line) {
+	m.tunnel = probes.TLS
+	m.shake(l, m.hellos[0], tlsTrial, func(again bool, err error) {
+		switch {
+		case err == nil:
+			m.hellos = m.hellos[:1]
+			m.greeting(l)
+		case again:
+			m.tryOtherHellos()
+		default:
+			m.noTunnelHere()
 		}
-	default:
-		return v.tlsFailed()
-	}
-	v.climb(ctx, l)
-	return true
+	})
 }
 
-// tlsFailed reports whether a failed handshake ends the visit: it does when
-// TLS is spoken, as everything else would only draw alerts, and when the
-// connect failed.
-func (v *visit) tlsFailed() (over bool) {
-	if !v.notTLS {
-		return true
-	}
-	v.tunnel, v.tls = probes.NoTunnel, nil
-	return false
+// tryOtherHellos goes on with the ways to offer TLS after the first.
+func (m *Machine) tryOtherHellos() {
+	all := m.hellos
+	m.hellos = all[1:]
+	m.connect(nil, func(l *line, _ bool) {
+		if l == nil {
+			m.hellos = all
+			m.noTunnelHere()
+			return
+		}
+		m.greeting(l)
+	})
 }
 
-// connectTLS opens a connection and a tunnel in it. Later ways to offer TLS
-// are tried when an earlier one fails in a manner that they may mend. If all
-// fail, shut or notTLS says why, or the connect did. After a handshake that
-// succeeded it is neither: the peer speaks TLS, but not now.
-func (v *visit) connectTLS(ctx context.Context) (*line, bool) {
-	for i, hello := range v.hellos {
-		l, failed := v.dial(ctx)
+// noTunnelHere goes on after a handshake that failed. The visit ends when TLS
+// is spoken, as everything else would only draw alerts, and when the connect
+// failed.
+func (m *Machine) noTunnelHere() {
+	if !m.notTLS {
+		m.finish()
+		return
+	}
+	m.tunnel, m.tls = probes.NoTunnel, nil
+	m.ascend(nil, nil)
+}
+
+// connectTLS opens a connection and a tunnel in it, see connect. Later ways to
+// offer TLS, from the one at i on, are tried when an earlier one fails in a
+// manner that they may mend. If all fail, shut or notTLS says why, or the
+// connect did. After a handshake that succeeded it is neither: the peer speaks
+// TLS, but not now.
+func (m *Machine) connectTLS(ln *lane, i int, then func(l *line, away bool)) {
+	m.dial(ln, 0, func(l *line, failed *connectError) {
 		if failed != nil {
-			v.fail(failed)
-			return nil, false
+			m.notThere(l, failed, then)
+			return
 		}
-		v.accepted = true
-		again, err := v.shake(ctx, l, hello, v.budget.max.TLSTimeout)
-		if err == nil {
-			v.hellos = v.hellos[i : i+1]
-			return l, true
-		}
-		if !again {
-			break
-		}
-	}
+		m.accepted = true
+		m.shake(l, m.hellos[i], m.p.settings.TLSTimeout, func(again bool, err error) {
+			switch {
+			case err == nil:
+				m.hellos = m.hellos[i : i+1]
+				then(l, false)
+			case l.beside && m.shaken:
+				then(nil, true)
+			case again && i+1 < len(m.hellos):
+				m.connectTLS(ln, i+1, then)
+			default:
+				m.giveUpTLS()
+				then(nil, false)
+			}
+		})
+	})
+}
+
+// giveUpTLS says what it means that no way to offer TLS has succeeded.
+func (v *visit) giveUpTLS() {
 	switch {
 	case v.shaken:
 		v.shut, v.notTLS = false, false
@@ -114,31 +136,38 @@ func (v *visit) connectTLS(ctx context.Context) (*line, bool) {
 	case v.notTLS:
 		v.tunnel = probes.NoTunnel
 	}
-	return nil, false
 }
 
-// shake makes l the inside of a tunnel, or closes it. It reports whether
-// another hello may do better.
-func (v *visit) shake(ctx context.Context, l *line, hello tlsprobe.Config,
-	limit time.Duration) (again bool, err error) {
-	start := time.Now()
-	defer func() { v.budget.waited += time.Since(start) }()
-	hctx, cancel := context.WithTimeout(ctx, min(limit, v.budget.max.TLSTimeout, v.budget.patience()))
-	defer cancel()
-	l.conn.SetDeadline(time.Time{}) // what listening left; the context bounds it now
-	below := &meter{Conn: l.conn, budget: &v.budget}
-	tunnel, facts, err := tlsprobe.Handshake(hctx, below, hello)
-	below.budget = nil
-	if err != nil {
-		l.close()
-		return v.handshakeFailed(facts, err), err
+// shake makes l the inside of a tunnel. If that fails l is gone, and again
+// tells whether another hello may do better.
+func (m *Machine) shake(l *line, hello tlsprobe.Config, limit time.Duration,
+	then func(again bool, err error)) {
+	l.phase = shaking
+	m.act(Action{
+		Kind: StartTLS, Conn: l.number, Hello: hello, MaxBytes: m.budget.room(),
+		Timeout: min(limit, m.p.settings.TLSTimeout, m.budget.patience()),
+	})
+	l.then = func() {
+		l.phase = opening
+		var facts probes.TLSFacts
+		if l.shook != nil {
+			facts = l.shook.Facts
+		}
+		switch {
+		case !l.gone:
+			m.seen(m.now)
+			m.learn(facts)
+			m.shut, m.notTLS, m.stalled, m.shaken = false, false, false, true
+			l.opened, l.answer = m.now, m.newAnswer(nil)
+			then(false, nil)
+		case l.beside && m.shaken: // others of ours are inside: no conclusion
+			m.close(l)
+			then(false, cmp.Or(l.err, errUnknown))
+		default:
+			m.close(l)
+			then(m.handshakeFailed(facts, l.err), cmp.Or(l.err, errUnknown))
+		}
 	}
-	now := time.Now()
-	v.seen(now)
-	v.learn(facts)
-	v.shut, v.notTLS, v.stalled, v.shaken = false, false, false, true
-	l.conn, l.opened, l.answer = tunnel, now, v.newAnswer(nil)
-	return false, nil
 }
 
 // handshakeFailed keeps what a failed handshake showed.
@@ -147,11 +176,11 @@ func (v *visit) handshakeFailed(facts probes.TLSFacts, err error) (again bool) {
 	spoke := ok && failed.SpokeTLS || facts.Certificate != nil
 	if spoke {
 		v.learn(facts)
-		v.seen(time.Now())
+		v.seen(v.now)
 	} else {
 		v.note("TLS handshake: %s", facts.Alert)
 	}
-	v.stalled = spoke && (facts.Alert == "timeout" || errors.Is(err, errBytes))
+	v.stalled = spoke && (facts.Alert == "timeout" || errors.Is(err, ErrHandshakeBytes))
 	v.lingered = v.lingered || ok && failed.Silent && facts.Alert == "timeout"
 	v.shut = v.shut || spoke
 	v.notTLS = !v.shut
@@ -192,33 +221,4 @@ var turnAways = []string{
 	"certificate required", "bad certificate", "unsupported certificate",
 	"revoked certificate", "expired certificate", "unknown certificate",
 	"unknown certificate authority", "access denied", "handshake failure",
-}
-
-// errBytes ends a handshake that moves more than the visit may.
-var errBytes = errors.New("byte budget spent")
-
-// A meter counts what a handshake moves, as long as it has a budget.
-type meter struct {
-	net.Conn
-	budget *budget
-}
-
-func (m *meter) Read(b []byte) (int, error) {
-	if m.budget == nil {
-		return m.Conn.Read(b)
-	}
-	if m.budget.room() == 0 {
-		return 0, errBytes
-	}
-	n, err := m.Conn.Read(b[:min(len(b), m.budget.room())])
-	m.budget.in += n
-	return n, err
-}
-
-func (m *meter) Write(b []byte) (int, error) {
-	n, err := m.Conn.Write(b)
-	if m.budget != nil {
-		m.budget.out += n
-	}
-	return n, err
 }

@@ -7,8 +7,12 @@ import (
 	"sonde/probes/ports"
 )
 
-// observation is what the visit has found out so far.
-func (v *visit) observation() probes.Observation {
+// Observation is what the visit has found out until now.
+func (m *Machine) Observation(now time.Time) probes.Observation {
+	if m.over {
+		now = m.ended
+	}
+	v := &m.visit
 	o := probes.Observation{
 		Addr:      v.ep.Addr,
 		Port:      v.ep.Port,
@@ -24,7 +28,7 @@ func (v *visit) observation() probes.Observation {
 			Probes:      v.budget.probes,
 			BytesOut:    v.budget.out,
 			BytesIn:     v.budget.in,
-			Millis:      time.Since(v.started).Milliseconds(),
+			Millis:      now.Sub(v.started).Milliseconds(),
 		},
 	}
 	o.Outcome, o.Reason = v.verdict()
@@ -33,6 +37,9 @@ func (v *visit) observation() probes.Observation {
 		o.Tunnel = v.tunnel
 	}
 	v.identify(&o)
+	if o.Strength != probes.Hard {
+		o.Answers = v.answers
+	}
 	return o
 }
 

@@ -48,27 +48,27 @@ func TestVerdict(t *testing.T) {
 		},
 		{
 			"connect fails first", probes.TCP, Remembered{},
-			func(v *visit) { v.fail(classify(errSelf)) }, probes.OutcomeRefused,
+			func(v *visit) { v.fail(classify(ErrSelf)) }, probes.OutcomeRefused,
 		},
 		{
 			"connect fails after an answer: it stays", probes.TCP, Remembered{},
 			func(v *visit) {
 				v.accepted, v.heard, v.best = true, true, finding{strength: probes.Unmatched}
-				v.fail(classify(errSelf))
+				v.fail(classify(ErrSelf))
 			}, probes.OutcomeAnswered,
 		},
 		{
 			"connect fails in the tunnel that an answer named", probes.TCP, Remembered{},
 			func(v *visit) {
 				v.accepted, v.heard = true, true
-				v.fail(classify(errSelf))
+				v.fail(classify(ErrSelf))
 			}, probes.OutcomeInconclusive,
 		},
 		{
 			"connect fails after an accepted one", probes.TCP, Remembered{},
 			func(v *visit) {
 				v.accepted = true
-				v.fail(classify(errSelf))
+				v.fail(classify(ErrSelf))
 			}, probes.OutcomeInconclusive,
 		},
 	}

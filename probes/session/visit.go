@@ -1,7 +1,6 @@
 package session
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -11,7 +10,7 @@ import (
 	"sonde/probes/tlsprobe"
 )
 
-// A visit is the state of one conversation with an endpoint.
+// A visit is what is known of an endpoint so far, and what that has cost.
 type visit struct {
 	p       *Prober
 	ep      probes.Endpoint
@@ -19,16 +18,17 @@ type visit struct {
 	budget  budget
 	scratch *match.Scratch
 	started time.Time
+	now     time.Time
 	lastAt  time.Time // when the last packet that counts was seen
 
 	tunnel probes.Tunnel
 	tls    []probes.TLSFacts
 	hellos []tlsprobe.Config // ways to offer TLS that are still open, best first
 
-	null  *line // the NULL connection while it is open and silent beside a probe
-	best  finding
-	asked map[*probes.Probe]bool // in this tunnel, or in clear
-	names []string               // of the probes sent so far, each once
+	best    finding
+	asked   []*probes.Probe // in this tunnel, or in clear
+	names   []string        // of the probes sent so far, each once
+	answers []probes.Answer // of the probes that no line explained
 
 	industrial bool // only probes made for such ports are sent
 
@@ -42,6 +42,12 @@ type visit struct {
 	shut      bool // TLS is spoken, but we are not let in
 	shaken    bool // a handshake was completed
 	stalled   bool // the last handshake had no end in time
+	elsewhere bool // an answer came from another port
+
+	leads   bool    // the last hard match names a tunnel to enter
+	entered bool    // such a tunnel was entered
+	behind  finding // what was said outside of the service inside
+	outside bool    // a known tunnel is shut: asked in clear
 
 	outcome     probes.Outcome // set when the visit ends for a reason of its own
 	state       probes.State
@@ -50,26 +56,21 @@ type visit struct {
 	errors      []string
 }
 
+func newVisit(p *Prober, ep probes.Endpoint, known Remembered) *visit {
+	return &visit{
+		p: p, ep: ep, known: known,
+		budget:     budget{max: &p.settings},
+		hellos:     hellos(ep.Names),
+		industrial: isIndustrial(p.db, ep),
+	}
+}
+
 // sent counts a probe that is about to be sent.
 func (v *visit) sent(pr *probes.Probe) {
 	v.budget.probes++
 	if !slices.Contains(v.names, pr.Name) {
 		v.names = append(v.names, pr.Name)
 	}
-}
-
-func newVisit(p *Prober, ep probes.Endpoint, known Remembered) *visit {
-	now := time.Now()
-	v := &visit{
-		p: p, ep: ep, known: known,
-		budget:  budget{max: p.settings},
-		scratch: match.NewScratch(),
-		started: now, lastAt: now,
-		asked: make(map[*probes.Probe]bool),
-	}
-	v.hellos = hellos(ep.Names)
-	v.industrial = isIndustrial(p.db, ep)
-	return v
 }
 
 // seen notes when the peer was last heard of.
@@ -90,6 +91,10 @@ func (v *visit) fail(e *connectError) {
 		v.giveUp(e.reason)
 		return
 	}
+	if v.known.Probe != "" && e.reason == "reset" {
+		e.outcome, e.state = probes.OutcomeBlocked, probes.Open
+		e.reason = "reset without an answer, and answered before"
+	}
 	v.outcome, v.state, v.reason = e.outcome, e.state, e.reason
 	if e.outcome == probes.OutcomeInconclusive {
 		v.note("%v", e)
@@ -104,28 +109,40 @@ func (v *visit) giveUp(reason string) {
 	}
 }
 
-// interruption says why the visit could not run to its end, or is "".
-func (v *visit) interruption(parent, wall context.Context) string {
+// forget starts over: what was found counts for nothing, what it cost does.
+func (v *visit) forget() {
+	v.best = finding{}
+	v.undecided, v.cut = false, false
+	v.asked, v.answers = nil, nil
+}
+
+// remembered is the probe that identified the endpoint before, if there is
+// one and it may be sent.
+func (v *visit) remembered() *probes.Probe {
+	pr := v.p.db.Lookup(v.ep.Transport, v.known.Probe)
 	switch {
-	case v.best.strength == probes.Hard && v.best.end != cutShort:
-		return ""
-	case parent.Err() != nil:
-		return "cancelled"
-	case wall.Err() != nil:
-		return fmt.Sprintf("wall clock limit of %v", v.budget.max.WallLimit)
+	case pr == nil, !pr.Needs.Within(v.p.settings.Allow.Needs()):
+		return nil
+	case v.industrial && pr.Needs&probes.NeedIndustrial == 0:
+		return nil
 	}
-	return ""
+	return pr
 }
 
-// settings of an answer.
+// sameSoft reports whether a soft match says what one said before.
+func (v *visit) sameSoft() bool {
+	return v.best.strength == probes.Soft && v.best.id.Service == v.known.Soft
+}
+
+// newAnswer is an answer that has not begun.
 func (v *visit) newAnswer(ends endFunc) answer {
-	return answer{limit: v.budget.max.MaxAnswer, settle: v.budget.max.Settle, ends: ends}
+	return answer{limit: v.p.settings.MaxAnswer, settle: v.p.settings.Settle, ends: ends}
 }
 
-// until is the end of a wait that begins at start, as far as the waiting
-// budget reaches.
-func (v *visit) until(start time.Time, wait time.Duration) time.Time {
-	return earlier(start.Add(wait), time.Now().Add(v.budget.patience()))
+// until is the end of a wait that begins now, as far as the waiting budget
+// reaches.
+func (v *visit) until(wait time.Duration) time.Time {
+	return v.now.Add(min(wait, v.budget.patience()))
 }
 
 func earlier(a, b time.Time) time.Time {

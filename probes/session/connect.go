@@ -4,18 +4,58 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/netip"
 	"os"
 	"syscall"
-	"time"
 
 	"sonde/probes"
 )
 
-// A Dialer opens connections; *net.Dialer is one. The network is "tcp" or
-// "udp", the address an IP literal with a port.
-type Dialer interface {
-	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+// connect opens a connection, and the tunnel inside it if there is one; for a
+// lane unless ln is nil. Without a line for then it failed, and the visit knows
+// why. But when others of ours were there besides, that may be the reason, and
+// nothing is concluded: the endpoint turned us away.
+func (m *Machine) connect(ln *lane, then func(l *line, away bool)) {
+	if m.tunnel == probes.TLS {
+		m.connectTLS(ln, 0, then)
+		return
+	}
+	m.dial(ln, 0, func(l *line, failed *connectError) {
+		if failed == nil {
+			m.accepted = true
+			then(l, false)
+			return
+		}
+		m.notThere(l, failed, then)
+	})
+}
+
+// notThere goes on after a connect that failed.
+func (m *Machine) notThere(l *line, failed *connectError, then func(*line, bool)) {
+	if !l.beside {
+		m.fail(failed)
+	}
+	then(nil, l.beside)
+}
+
+// dial opens one connection, or a socket. If that fails the line is only there
+// to tell about.
+func (m *Machine) dial(ln *lane, source uint16, then func(l *line, failed *connectError)) {
+	m.numbers++
+	m.budget.connections++
+	l := &line{number: m.numbers, beside: len(m.lines) > 0}
+	if ln != nil {
+		ln.line = l
+	}
+	m.lines = append(m.lines, l)
+	m.act(Action{Kind: Open, Conn: l.number, SourcePort: source})
+	l.then = func() {
+		if l.gone {
+			m.close(l)
+			then(l, classify(l.err))
+			return
+		}
+		then(l, nil)
+	}
 }
 
 // A connectError is a connect that failed, as it counts for the endpoint.
@@ -30,42 +70,6 @@ func (e *connectError) Error() string { return "connect: " + bare(e.err).Error()
 
 func (e *connectError) Unwrap() error { return e.err }
 
-// errSelf is the connect of a port to itself: without a listener a client on
-// the same machine may pick the very port that it dials, and TCP's
-// simultaneous open then connects it with itself (RFC 9293 section 3.5).
-var errSelf = errors.New("connected to our own socket")
-
-// dial opens one connection after the pace allows it.
-func (v *visit) dial(ctx context.Context) (*line, *connectError) {
-	addr := v.addr()
-	if err := v.p.pace(ctx, addr); err != nil {
-		return nil, notTried(err)
-	}
-	dctx, cancel := context.WithTimeout(ctx, v.budget.max.ConnectTimeout)
-	defer cancel()
-	start := time.Now()
-	v.budget.connections++
-	conn, err := v.p.dialer.DialContext(dctx, string(v.ep.Transport), addr.String())
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return nil, notTried(ctx.Err())
-	case err != nil:
-		return nil, classify(err)
-	}
-	if v.ep.Transport == probes.TCP && conn.LocalAddr().String() == conn.RemoteAddr().String() {
-		conn.Close()
-		return nil, classify(errSelf)
-	}
-	now := time.Now()
-	l := newLine(ctx, conn, now)
-	l.rtt = now.Sub(start)
-	l.answer = v.newAnswer(nil)
-	v.seen(now)
-	return l, nil
-}
-
-func (v *visit) addr() netip.AddrPort { return netip.AddrPortFrom(v.ep.Addr, v.ep.Port) }
-
 // classify says what a failed connect, or an error of a UDP socket, tells of
 // the endpoint. The reasons are in nmap's words where it has one. What only
 // speaks about this machine or this moment, such as a lack of descriptors, is
@@ -75,7 +79,7 @@ func classify(err error) *connectError {
 	timedOut := errors.Is(err, os.ErrDeadlineExceeded) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT)
 	switch {
-	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, errSelf):
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, ErrSelf):
 		e.outcome, e.state, e.reason = probes.OutcomeRefused, probes.Closed, "conn-refused"
 	case errors.Is(err, syscall.ECONNRESET):
 		e.outcome, e.state, e.reason = probes.OutcomeRefused, probes.Closed, "reset"
@@ -102,9 +106,15 @@ func notTried(err error) *connectError {
 	return &connectError{outcome: probes.OutcomeInconclusive, reason: "not tried", err: err}
 }
 
+// errUnknown stands for an error that was not told.
+var errUnknown = errors.New("unknown error")
+
 // bare takes the addresses off an error: the endpoint is known, and our own
 // port is noise.
 func bare(err error) error {
+	if err == nil {
+		return errUnknown
+	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Err != nil {
 		return op.Err
 	}

@@ -1,0 +1,437 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"sonde/match"
+	"sonde/probes"
+	"sonde/probes/tlsprobe"
+)
+
+// A Dialer opens connections; *net.Dialer is one. The network is "tcp" or
+// "udp", the address an IP literal with a port.
+type Dialer interface {
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// blocking is what Visit needs besides.
+type blocking struct {
+	dialer Dialer
+	pace   func(context.Context, netip.AddrPort) error
+	log    *slog.Logger
+}
+
+func newBlocking(cfg Config) blocking {
+	b := blocking{cfg.Dialer, cfg.Pace, cfg.Log}
+	if b.dialer == nil {
+		b.dialer = new(net.Dialer)
+	}
+	if b.pace == nil {
+		b.pace = func(ctx context.Context, _ netip.AddrPort) error { return ctx.Err() }
+	}
+	if b.log == nil {
+		b.log = slog.New(slog.DiscardHandler)
+	}
+	return b
+}
+
+// Visit asks what listens at the endpoint over connections of package net. It
+// blocks its caller, uses goroutines, and leaves none behind.
+//
+// It returns within some milliseconds after ctx is done, with the outcome
+// inconclusive unless the identity was already certain.
+func (p *Prober) Visit(ctx context.Context, ep probes.Endpoint, known Remembered) probes.Observation {
+	d := &driver{
+		blocking: p.blocking, ctx: ctx, ep: ep, machine: p.NewMachine(ep, known, match.NewScratch()),
+		pipes: make(map[int]*pipe), news: make(chan news),
+		timer: time.NewTimer(0), connectTimeout: p.settings.ConnectTimeout,
+	}
+	d.run()
+	o := d.machine.Observation(time.Now())
+	p.blocking.log.DebugContext(ctx, "visited", "addr", ep.Addr, "port", ep.Port,
+		"transport", ep.Transport, "outcome", o.Outcome, "service", o.Service,
+		"cost", o.Cost, "errors", o.Errors)
+	return o
+}
+
+// A driver runs one machine.
+type driver struct {
+	blocking
+	ctx            context.Context
+	ep             probes.Endpoint
+	machine        *Machine
+	connectTimeout time.Duration
+
+	pipes map[int]*pipe
+	timer *time.Timer
+	told  bool    // that ctx is done
+	todo  []Event // told before anything else
+
+	news    chan news
+	backlog []news // came already
+	busy    int    // goroutines whose news are not heard yet
+	wg      sync.WaitGroup
+}
+
+// A pipe is one connection of a driver.
+type pipe struct {
+	number  int
+	conn    net.Conn // nil until it is open
+	ctx     context.Context
+	cancel  context.CancelFunc
+	buf     []byte
+	reading bool // a goroutine is at it
+	checked bool // nothing more was there when the time came
+}
+
+// news is what a goroutine has to tell of a pipe.
+type news struct {
+	*pipe
+	kind EventKind
+	conn net.Conn // Opened, Secured
+	n    int      // Received
+	err  error
+	rtt  time.Duration
+	tls  *Handshake
+}
+
+// start runs f in a goroutine and takes its news.
+func (d *driver) start(f func() news) {
+	d.busy++
+	d.wg.Go(func() { d.news <- f() })
+}
+
+func (d *driver) run() {
+	defer d.timer.Stop()
+	d.doAll(d.machine.Start(time.Now()))
+	for !d.machine.Done() {
+		d.await()
+		d.tell()
+	}
+	for _, p := range d.pipes {
+		d.close(p)
+	}
+	for ; d.busy > 0; d.busy-- {
+		if n := d.next(); n.conn != nil {
+			n.conn.Close()
+		}
+	}
+	d.wg.Wait()
+}
+
+// await waits for something to tell.
+func (d *driver) await() {
+	if len(d.backlog) > 0 {
+		d.hear(d.next())
+		return
+	}
+	select {
+	case n := <-d.news:
+		d.hear(n)
+	case <-d.timer.C:
+		d.check()
+		d.todo = append(d.todo, Event{Kind: Woken})
+	case <-d.ctx.Done():
+	}
+}
+
+// next gives the next news, those that came already first.
+func (d *driver) next() news {
+	if len(d.backlog) == 0 {
+		return <-d.news
+	}
+	n := d.backlog[0]
+	d.backlog = d.backlog[1:]
+	return n
+}
+
+// tell hands over the events.
+func (d *driver) tell() {
+	if !d.told && d.ctx.Err() != nil { // what fails now, fails for that
+		d.told = true
+		d.todo = []Event{{Kind: Cancelled, Err: d.ctx.Err()}}
+	}
+	for len(d.todo) > 0 && !d.machine.Done() {
+		e := d.todo[0]
+		d.todo = d.todo[1:]
+		d.doAll(d.machine.Handle(time.Now(), e))
+		d.readOn(e)
+	}
+}
+
+func (d *driver) doAll(actions []Action) {
+	for _, a := range actions {
+		d.do(a)
+	}
+}
+
+// do does what the machine wants.
+func (d *driver) do(a Action) {
+	p := d.pipes[a.Conn]
+	//exhaustive:enforce
+	switch a.Kind {
+	case Open:
+		d.open(a)
+	case Send:
+		d.send(p, a.Data)
+	case StartTLS:
+		d.shake(p, a)
+	case Close:
+		d.close(p)
+	case Wake:
+		d.timer.Reset(time.Until(a.At))
+	case Finish:
+	}
+}
+
+func (d *driver) addr() netip.AddrPort { return netip.AddrPortFrom(d.ep.Addr, d.ep.Port) }
+
+func (d *driver) udp() bool { return d.ep.Transport == probes.UDP }
+
+// open dials. A UDP socket has its pace when something is sent.
+func (d *driver) open(a Action) {
+	p := &pipe{number: a.Conn, checked: true}
+	p.ctx, p.cancel = context.WithCancel(d.ctx)
+	d.pipes[a.Conn] = p
+	d.start(func() news {
+		if !d.udp() {
+			if err := d.pace(p.ctx, d.addr()); err != nil {
+				return news{pipe: p, kind: Ended, err: fmt.Errorf("pace: %v", err)}
+			}
+		}
+		dctx, cancel := context.WithTimeout(p.ctx, d.connectTimeout)
+		defer cancel()
+		start := time.Now()
+		conn, err := d.dialer.DialContext(dctx, string(d.ep.Transport), d.addr().String())
+		if err != nil {
+			return news{pipe: p, kind: Ended, err: err}
+		}
+		if !d.udp() && conn.LocalAddr().String() == conn.RemoteAddr().String() {
+			conn.Close()
+			return news{pipe: p, kind: Ended, err: ErrSelf}
+		}
+		return news{pipe: p, kind: Opened, conn: conn, rtt: time.Since(start)}
+	})
+}
+
+// send writes. That the peer is gone shows when all it sent is read.
+func (d *driver) send(p *pipe, data []byte) {
+	if p == nil || p.conn == nil {
+		return
+	}
+	if !d.udp() {
+		p.conn.SetWriteDeadline(time.Now().Add(d.connectTimeout))
+		if _, err := p.conn.Write(data); err == nil {
+			d.todo = append(d.todo, Event{Kind: Sent, Conn: p.number})
+		}
+		return
+	}
+	d.start(func() news {
+		n := news{pipe: p, kind: Sent, err: d.pace(p.ctx, d.addr())}
+		if n.err == nil {
+			_, n.err = p.conn.Write(data)
+		}
+		return n
+	})
+}
+
+// close gives a connection back.
+func (d *driver) close(p *pipe) {
+	if p == nil {
+		return
+	}
+	delete(d.pipes, p.number)
+	p.cancel()
+	if p.conn != nil {
+		p.conn.Close()
+	}
+}
+
+// hear turns news into events.
+func (d *driver) hear(n news) {
+	d.busy--
+	p := n.pipe
+	if n.kind == Received {
+		p.reading = false
+	}
+	if d.pipes[p.number] != p { // closed meanwhile
+		if n.conn != nil {
+			n.conn.Close()
+		}
+		return
+	}
+	e := Event{Kind: n.kind, Conn: p.number, Err: n.err, RTT: n.rtt, TLS: n.tls}
+	//exhaustive:enforce
+	switch n.kind {
+	case Opened, Secured:
+		p.conn = n.conn
+		d.read(p)
+	case Received:
+		d.received(n, e)
+		return
+	case Sent: // what the peer thinks of it, the reading tells
+	case Ended, Unsecured:
+		d.close(p)
+	case Rejected, Woken, Cancelled: // are not told by goroutines
+	}
+	d.todo = append(d.todo, e)
+}
+
+func (d *driver) received(n news, e Event) {
+	p := n.pipe
+	timedOut := errors.Is(n.err, os.ErrDeadlineExceeded)
+	if n.n > 0 || n.err == nil {
+		e.Data, e.Err = p.buf[:n.n], nil
+		d.todo = append(d.todo, e)
+	}
+	switch {
+	case n.err == nil: // read on when it is handled
+	case timedOut:
+		p.checked = true
+	case d.udp() && !errors.Is(n.err, net.ErrClosed):
+		d.todo = append(d.todo, Event{Kind: Rejected, Conn: p.number, Err: n.err})
+	default:
+		d.close(p)
+		d.todo = append(d.todo, Event{Kind: Ended, Conn: p.number, Err: n.err})
+	}
+}
+
+// readOn reads again once what came before was handled.
+func (d *driver) readOn(e Event) {
+	if p := d.pipes[e.Conn]; p != nil && (e.Kind == Received || e.Kind == Rejected) {
+		d.read(p)
+	}
+}
+
+func (d *driver) read(p *pipe) {
+	if p.buf == nil {
+		size := 4096
+		if d.udp() {
+			size = 1 << 16 // a datagram as a whole
+		}
+		p.buf = make([]byte, size)
+	}
+	if p.reading || p.conn == nil {
+		return
+	}
+	p.reading = true
+	conn := p.conn
+	d.start(func() news {
+		n, err := conn.Read(p.buf)
+		return news{pipe: p, kind: Received, n: n, err: err}
+	})
+}
+
+// check hands over all that the kernel has taken in by now: a machine under
+// load comes late, and silence counts only then.
+func (d *driver) check() {
+	at := time.Now().Add(glance)
+	for _, p := range d.pipes {
+		if p.checked = !p.reading; p.reading {
+			p.conn.SetReadDeadline(at)
+		}
+	}
+	for !d.machine.Done() && d.unchecked() {
+		d.hear(d.next())
+		d.tell()
+	}
+	for _, p := range d.pipes {
+		if p.conn != nil {
+			p.conn.SetReadDeadline(time.Time{})
+			d.read(p)
+		}
+	}
+}
+
+func (d *driver) unchecked() bool {
+	for _, p := range d.pipes {
+		if !p.checked && p.reading {
+			return true
+		}
+	}
+	return false
+}
+
+// shake makes a pipe the inside of a tunnel.
+func (d *driver) shake(p *pipe, a Action) {
+	if p == nil || p.conn == nil {
+		return
+	}
+	below := &meter{Conn: p.conn, head: d.stopReading(p), room: a.MaxBytes, counts: true}
+	d.start(func() news {
+		ctx, cancel := context.WithTimeout(p.ctx, a.Timeout)
+		defer cancel()
+		tunnel, facts, err := tlsprobe.Handshake(ctx, below, a.Hello)
+		n := news{pipe: p, kind: Secured, conn: tunnel, err: err, tls: &Handshake{facts, below.out, below.in}}
+		if below.counts = false; err != nil {
+			n.kind, n.conn = Unsecured, nil
+		}
+		return n
+	})
+}
+
+// stopReading takes the goroutine off a pipe. What it has read but the machine
+// does not know yet is given back.
+func (d *driver) stopReading(p *pipe) (unread []byte) {
+	p.conn.SetReadDeadline(time.Unix(1, 0))
+	for p.reading {
+		n := <-d.news
+		if n.pipe != p || n.kind != Received {
+			d.backlog = append(d.backlog, n)
+			continue
+		}
+		d.busy--
+		p.reading = false
+		unread = append(unread, p.buf[:n.n]...)
+	}
+	p.conn.SetReadDeadline(time.Time{})
+	return unread
+}
+
+// A meter counts and bounds what a handshake moves.
+type meter struct {
+	net.Conn
+	head    []byte // read before
+	room    int
+	in, out int
+	counts  bool
+}
+
+// Read implements net.Conn.
+func (m *meter) Read(b []byte) (int, error) {
+	if m.counts {
+		if m.in >= m.room {
+			return 0, ErrHandshakeBytes
+		}
+		b = b[:min(len(b), m.room-m.in)]
+	}
+	var n int
+	var err error
+	if len(m.head) > 0 {
+		n = copy(b, m.head)
+		m.head = m.head[n:]
+	} else {
+		n, err = m.Conn.Read(b)
+	}
+	if m.counts {
+		m.in += n
+	}
+	return n, err
+}
+
+// Write implements net.Conn.
+func (m *meter) Write(b []byte) (int, error) {
+	n, err := m.Conn.Write(b)
+	if m.counts {
+		m.out += n
+	}
+	return n, err
+}

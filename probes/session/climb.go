@@ -1,0 +1,193 @@
+package session
+
+import (
+	"time"
+
+	"sonde/probes"
+)
+
+// The NULL probe's waits where the database has none: the reference's.
+const (
+	defaultNullWait   = 6 * time.Second
+	defaultTCPWrapped = 3 * time.Second
+)
+
+func (v *visit) nullWait() time.Duration {
+	if null := v.p.db.Null(); null != nil {
+		return null.TotalWait
+	}
+	return defaultNullWait
+}
+
+func (v *visit) wrappedWithin() time.Duration {
+	if null := v.p.db.Null(); null != nil {
+		return null.TCPWrapped
+	}
+	return defaultTCPWrapped
+}
+
+// visitTCP begins with the remembered probe, which is sent alone (part 2, row
+// 15). The visit is over when its answer identifies the endpoint again, or
+// when there is nobody to ask. A remembered greeting is what the ladder begins
+// with anyway.
+func (m *Machine) visitTCP() {
+	pr := m.remembered()
+	if pr == nil && (m.known.Tunnel != probes.TLS || m.industrial) {
+		m.climb()
+		return
+	}
+	if m.known.Tunnel == probes.TLS {
+		m.tunnel = probes.TLS
+	}
+	m.connect(nil, func(l *line, _ bool) {
+		switch {
+		case l == nil && m.notTLS: // no tunnel any more: a service to learn anew
+			m.notTLS, m.tls = false, nil
+			m.climb()
+		case l == nil:
+			m.recallOutside(pr)
+		case pr == nil, pr.IsNull():
+			m.greeted = pr != nil
+			m.greeting(l)
+		default:
+			m.recall(pr, l)
+		}
+	})
+}
+
+// recall asks the remembered probe, on a connection if there is one already.
+func (m *Machine) recall(pr *probes.Probe, l *line) {
+	ln := &lane{probe: pr, line: l}
+	ln.done = func() {
+		switch {
+		case ln.state == laneFailed, m.judge(ln), m.sameSoft():
+			m.conclude()
+		case m.outside:
+			m.finish()
+		default:
+			m.forget()
+			m.climb()
+		}
+	}
+	m.run(ln)
+}
+
+// recallOutside asks in clear where TLS is spoken but we are not let in, unless
+// the port is one of TLS, where nothing is ever asked in clear: the endpoint may
+// be known by an answer that named the service behind the tunnel.
+func (m *Machine) recallOutside(pr *probes.Probe) {
+	if !m.shut || pr == nil || m.isTLSPort() {
+		m.finish()
+		return
+	}
+	m.outside = true
+	m.tunnel = probes.NoTunnel
+	m.recall(pr, nil)
+}
+
+// leaveOutside ends what recallOutside began.
+func (m *Machine) leaveOutside() {
+	m.tunnel = probes.TLS
+	if m.best.strength != probes.Hard {
+		m.forget()
+	}
+}
+
+// climb goes up the ladder: the NULL probe, those that list the port, the
+// others (part 1, E.3).
+func (m *Machine) climb() {
+	m.connect(nil, func(l *line, _ bool) {
+		if l == nil {
+			m.finish()
+			return
+		}
+		m.greeting(l)
+	})
+}
+
+// greeting gives the peer the first word on l, a connection on which nothing
+// was said yet: for the grace time, or for the NULL probe's full time if
+// whatever comes next punishes early talk, nothing comes next, or a greeting is
+// what the endpoint is known by (part 2, rows 5 and 15).
+func (m *Machine) greeting(l *line) {
+	patience := l.opened.Add(m.grace(l))
+	again := m.greeted
+	m.greeted = false
+	if pr := m.next(); again || (pr == nil || pr.WaitNull) && !m.mayTryTLS() {
+		patience = l.opened.Add(m.nullWait())
+	}
+	m.awaitGreeting(l, patience, func() { m.afterGreeting(l, again) })
+}
+
+// afterGreeting goes on to the probes. The next one is sent on the connection
+// of the greeting, where the peer waits for it (part 1, F.1). A connection that
+// is silent stays open beside it, or becomes a tunnel where the port is one of
+// TLS.
+func (m *Machine) afterGreeting(l *line, again bool) {
+	switch {
+	case l.answer.heard():
+		ln := m.laneOfGreeting(l)
+		m.look(ln)
+		switch over := m.judge(ln) || again && m.sameSoft(); {
+		case over:
+			m.conclude()
+		case !l.open() || l.answer.room() == 0:
+			m.close(l)
+			m.ascend(nil, nil)
+		default:
+			m.ascend(l, nil)
+		}
+	case !l.open():
+		m.close(l)
+		m.closing(l)
+		quick := m.now.Sub(l.opened) < m.wrappedWithin()
+		if m.shut || quick && m.tunnel == probes.NoTunnel {
+			m.finish()
+			return
+		}
+		m.ascend(nil, nil)
+	case m.mayTryTLS():
+		m.tryTLS(l)
+	default:
+		if pr := m.next(); pr != nil && pr.WaitNull { // it has waited, see greeting
+			m.ascend(l, nil)
+			return
+		}
+		m.ascend(nil, l)
+	}
+}
+
+// awaitGreeting waits for a greeting on l until patience; one that has begun is
+// heard to its end. The end that its syntax shows is enough where a rule hits.
+// Otherwise more lines may follow, and it is heard until it settles: what is
+// sent on the connection next must not depend on how it came in segments.
+func (m *Machine) awaitGreeting(l *line, patience time.Time, then func()) {
+	full := m.until(m.nullWait())
+	l.answer.ends = greetingEnd
+	m.listen(l, earlier(patience, full), full, func() {
+		if l.answer.end != proven || m.hits(m.p.db.Null(), l) {
+			then()
+			return
+		}
+		l.answer.reopen()
+		full := m.until(m.nullWait())
+		m.listen(l, full, full, then)
+	})
+}
+
+// hits reports whether what came on l is a hard match of pr.
+func (v *visit) hits(pr *probes.Probe, l *line) bool {
+	f, _ := find(pr, v.scratch, l.answer.buf)
+	return f.strength == probes.Hard
+}
+
+// mayTryTLS reports whether a silent connection becomes a tunnel.
+func (v *visit) mayTryTLS() bool { return v.tunnel == probes.NoTunnel && v.isTLSPort() }
+
+// grace is how long the peer has the first word: three round trips let a
+// greeting cross that is sent when the connection is accepted, and a lost
+// packet of it be told from none.
+func (v *visit) grace(l *line) time.Duration {
+	least := v.p.settings.NullGrace
+	return min(max(3*l.rtt, least), max(maxNullGrace, least))
+}
