@@ -81,6 +81,9 @@ func New(cfg Config) (*Prober, error) {
 	}, nil
 }
 
+// Settings gives those that bound the visits.
+func (p *Prober) Settings() Settings { return p.settings }
+
 // Remembered is how an endpoint was identified before. The zero value means
 // that it was not.
 type Remembered struct {
