@@ -8,13 +8,10 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"sonde/probes"
 	"sonde/probes/session"
@@ -134,26 +131,6 @@ func converse(at netip.AddrPort, service string) (time.Duration, error) {
 		err = nil
 	}
 	return time.Since(begin), err
-}
-
-// inNamespace runs f on a thread in a network namespace; sockets that f opens
-// itself belong there.
-func inNamespace(ns string, f func() (time.Duration, error)) (took time.Duration, err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // never unlocked: the thread ends in the other namespace
-		var fd int
-		if fd, err = unix.Open("/run/netns/"+ns, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
-			return
-		}
-		defer unix.Close(fd)
-		if err = unix.Setns(fd, unix.CLONE_NEWNET); err == nil {
-			took, err = f()
-		}
-	}()
-	<-done
-	return took, err
 }
 
 // measureSilent gives the time of a port that accepts and stays silent.

@@ -7,9 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 var namespaces atomic.Int32
@@ -82,4 +86,24 @@ func program(t testing.TB) string {
 		t.Fatalf("%v; make build makes it", err)
 	}
 	return path
+}
+
+// inNamespace runs f on a thread in a network namespace; sockets that f opens
+// itself belong there.
+func inNamespace(ns string, f func() (time.Duration, error)) (took time.Duration, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // never unlocked: the thread ends in the other namespace
+		var fd int
+		if fd, err = unix.Open("/run/netns/"+ns, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+			return
+		}
+		defer unix.Close(fd)
+		if err = unix.Setns(fd, unix.CLONE_NEWNET); err == nil {
+			took, err = f()
+		}
+	}()
+	<-done
+	return took, err
 }
