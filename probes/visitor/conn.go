@@ -28,7 +28,7 @@ type conn struct {
 	told   []int
 	tunnel *tunnel
 
-	datagrams [][]byte // that wait for their time, see pace
+	datagrams [][]byte // that wait for their time
 	pacing    func()   // ends the wait of the first
 
 	closed bool         // the machine hears nothing of it any more
@@ -36,10 +36,15 @@ type conn struct {
 	timer  engine.Timer // while it lingers
 }
 
-// begin waits for the rates, then for room, then opens.
+// begin waits for the rates, then for room, then opens. What a UDP socket sends
+// is paced, not the socket.
 func (c *conn) begin() {
 	c.alive.Add(1)
-	c.release = nothing
+	c.release, c.pacing = nothing, nothing
+	if c.udp() {
+		c.paced()
+		return
+	}
 	cancel, granted := c.budget.Pace(c.dial.Remote, func() { c.loop.Post(c.paced) })
 	if granted {
 		c.paced()
@@ -106,14 +111,8 @@ func (c *conn) put(b []byte, told int) {
 	c.engine.Send(b)
 }
 
-// pace sends the first datagram that waits as soon as the rates allow it. The
-// very first was paid for by the opening of the socket.
+// pace sends the first datagram that waits as soon as the rates allow it.
 func (c *conn) pace() {
-	if c.pacing == nil {
-		c.pacing = nothing
-		c.datagram()
-		return
-	}
 	var granted bool
 	c.pacing, granted = c.budget.Pace(c.dial.Remote, func() { c.loop.Post(c.datagram) })
 	if granted {
@@ -201,9 +200,7 @@ func (c *conn) Ended(err error) {
 func (c *conn) close() {
 	c.closed = true
 	c.forget(c)
-	if c.pacing != nil {
-		c.pacing()
-	}
+	c.pacing()
 	if c.tunnel != nil {
 		c.tunnel.leaveTunnel()
 		return

@@ -25,14 +25,14 @@ func runServer(mode string) error {
 	}
 	fmt.Println(l.Addr())
 	go func() {
-		var kept []net.Conn // or they would be closed
+		kept := map[net.Conn]bool{} // or they would be closed
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
 			if mode == "silent" {
-				kept = append(kept, c)
+				kept[c] = true
 				continue
 			}
 			io.WriteString(c, banner)

@@ -29,7 +29,7 @@ func TestBanner(t *testing.T) {
 	if o.Reason != banner {
 		t.Errorf("heard %q", o.Reason)
 	}
-	if e := m.first(t, session.Ended); e.Err != io.EOF {
+	if e := m.first(t, session.Ended); !errors.Is(e.Err, io.EOF) {
 		t.Errorf("ended by %v", e.Err)
 	}
 	want := []session.EventKind{session.Opened, session.Received, session.Ended}

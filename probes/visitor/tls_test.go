@@ -113,10 +113,10 @@ func TestTunnel(t *testing.T) {
 			if e.TLS.BytesOut < 200 || e.TLS.BytesOut > 2000 || e.TLS.BytesIn < 400 || e.TLS.BytesIn > 4000 {
 				t.Errorf("a handshake of %d bytes out, %d in", e.TLS.BytesOut, e.TLS.BytesIn)
 			}
-			if e := m.first(t, session.Ended); e.Err != io.EOF {
+			if e := m.first(t, session.Ended); !errors.Is(e.Err, io.EOF) {
 				t.Errorf("ended by %v", e.Err)
 			}
-			if err := <-byClient; err != io.EOF {
+			if err := <-byClient; !errors.Is(err, io.EOF) {
 				t.Errorf("the server saw no goodbye but %v", err)
 			}
 			sent := 0
@@ -152,7 +152,7 @@ func TestCloseInTunnel(t *testing.T) {
 	if o := visitTunnel(t, ep, m); o.Reason != "enough" {
 		t.Errorf("heard %q", o.Reason)
 	}
-	if err := <-byClient; err != io.EOF {
+	if err := <-byClient; !errors.Is(err, io.EOF) {
 		t.Errorf("the server saw no goodbye but %v", err)
 	}
 }

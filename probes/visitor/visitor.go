@@ -51,7 +51,7 @@ type Config struct {
 type Budget interface {
 	// Admit asks to begin a visit, which holds its place until release.
 	Admit(a netip.Addr, ready func()) (release func(), granted bool)
-	// Pace asks to begin a connection, or to send another datagram.
+	// Pace asks to begin a TCP connection, or to send a datagram.
 	Pace(to netip.AddrPort, ready func()) (cancel func(), granted bool)
 	// Connect asks to hold one more connection until release.
 	Connect(a netip.Addr, ready func()) (release func(), granted bool)
@@ -78,7 +78,20 @@ type Visitor struct {
 	alive  sync.WaitGroup // visits, connections and tunnels
 }
 
-// setup makes a Visitor of checked parts.
+// New makes a Visitor on loops that run.
+func New(cfg Config) (*Visitor, error) {
+	if cfg.Prober == nil {
+		return nil, errors.New("visitor: no prober")
+	}
+	return setup(&Visitor{
+		connectTimeout: cfg.Prober.Settings().ConnectTimeout,
+		newMachine: func(ep probes.Endpoint, known session.Remembered, sc *match.Scratch) machine {
+			return cfg.Prober.NewMachine(ep, known, sc)
+		},
+	}, cfg)
+}
+
+// setup completes a Visitor that knows its machines.
 func setup(v *Visitor, cfg Config) (*Visitor, error) {
 	if len(cfg.Loops) == 0 {
 		return nil, errors.New("visitor: no loops")
