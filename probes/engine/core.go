@@ -15,7 +15,7 @@ type core struct {
 	open    connList // have a socket
 	waits   connList // for a descriptor or buffers, first come, first served
 	ports   connList // for a source port, which others may well get
-	retry   timer    // of both
+	retry   timer    // of both, set while any waits
 	backoff time.Duration
 	// portless counts in ports by address, so that others need not try.
 	portless map[netip.AddrPort]int
@@ -31,6 +31,7 @@ func (l *core) init(p *pool, self runner, wakeup func()) {
 	l.portless = map[netip.AddrPort]int{}
 	l.hasSource = hasSource
 	l.retry.prepare(&l.wheel, l)
+	l.backoff = retryMin
 }
 
 // admit starts a connection, or lets it wait behind those that wait already.

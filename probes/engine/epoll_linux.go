@@ -109,6 +109,7 @@ func (l *epollLoop) watch(s *socket, p pollable) error {
 	}
 	l.free = l.free[:len(l.free)-1]
 	e.p, s.slot = p, slot
+	l.progress()
 	return nil
 }
 

@@ -61,6 +61,7 @@ func (c *netConn) begun(t transport, err error, rtt time.Duration) {
 		return
 	}
 	c.t, c.local, c.state = t, t.local(), stateOpen
+	c.l.progress()
 	if c.d.Network == "tcp" && isSelf(c.local, c.d.Remote) {
 		c.end(syscall.ECONNREFUSED)
 		return

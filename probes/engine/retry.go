@@ -34,7 +34,7 @@ func (l *core) wait(list *connList, c *conn) {
 	}
 	l.pool.waiting.Add(1)
 	if l.retry.where == nowhere {
-		l.pauseRetry(retryMin)
+		l.retry.set(l.elapsed() + l.backoff)
 	}
 }
 
@@ -54,27 +54,21 @@ func (l *core) unlist(c *conn) {
 	c.in.remove(c)
 }
 
-func (l *core) pauseRetry(d time.Duration) {
-	l.backoff = d
-	l.retry.set(l.elapsed() + d)
-}
+// progress notes that a connection got its socket.
+func (l *core) progress() { l.backoff = retryMin }
 
 // expired is the retry timer's.
 func (l *core) expired() {
-	next := min(2*l.backoff, retryMax)
-	waits, ports := l.retryWaiting(), l.retryPorts()
-	if waits || ports {
-		next = retryMin
-	}
+	l.backoff = min(2*l.backoff, retryMax)
+	l.retryWaiting()
+	l.retryPorts()
 	if l.waits.first != nil || l.ports.first != nil {
-		l.pauseRetry(next)
+		l.retry.set(l.elapsed() + l.backoff)
 	}
 }
 
-// retryWaiting starts what waits, in order, until something is short again. It
-// says whether anything began.
-func (l *core) retryWaiting() bool {
-	begun := false
+// retryWaiting starts what waits, in order, until something is short again.
+func (l *core) retryWaiting() {
 	for c := l.waits.first; c != nil; c = l.waits.first {
 		l.unlist(c)
 		what := l.try(c)
@@ -84,24 +78,18 @@ func (l *core) retryWaiting() bool {
 			break
 		}
 		l.put(c, what)
-		begun = begun || what == enough
 	}
-	return begun
 }
 
 // retryPorts tries what waits for a source port, from the head, where those
 // stand that were not tried for longest.
-func (l *core) retryPorts() bool {
-	begun, vain := false, 0
-	for c := l.ports.first; c != nil && vain < portTries; c = l.ports.first {
+func (l *core) retryPorts() {
+	for c, tries := l.ports.first, portTries; c != nil && tries > 0; c = l.ports.first {
 		l.unlist(c)
 		what := l.try(c)
 		l.put(c, what)
-		if what == enough {
-			begun = true
-		} else {
-			vain++
+		if what != enough {
+			tries--
 		}
 	}
-	return begun
 }

@@ -3,6 +3,8 @@ package enginetest
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
+	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -268,12 +270,26 @@ func sourcePort(t *testing.T, h *Harness) {
 	}
 }
 
-// freePort is a port that nobody used a moment ago.
+// freePort is a port that nobody uses, over TCP or UDP, and that no system
+// gives out by itself.
 func freePort(t *testing.T) uint16 {
 	t.Helper()
-	c := packetSocket(t, v4)
-	defer c.Close()
-	return addrOf(c.LocalAddr()).Port()
+	for range 100 {
+		at := netip.AddrPortFrom(v4, uint16(20000+rand.IntN(10000)))
+		ln, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at))
+		if err != nil {
+			continue
+		}
+		c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
+		ln.Close()
+		if err != nil {
+			continue
+		}
+		c.Close()
+		return at.Port()
+	}
+	t.Fatal("no free port")
+	return 0
 }
 
 // selfConnect: dialling the port that it comes from, TCP connects with itself.

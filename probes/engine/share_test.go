@@ -1,0 +1,80 @@
+package engine_test
+
+import (
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"sonde/probes/engine"
+	"sonde/probes/engine/enginetest"
+)
+
+// TestLoopsShareTheSockets: with one socket for all loops, each connection has
+// its turn, as soon as another is done and not by pauses, which would take
+// 20 ms each.
+func TestLoopsShareTheSockets(t *testing.T) {
+	for name, open := range map[string]func(testing.TB, engine.Config) *engine.Engine{
+		"system": openSystem, "net": openNet,
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := open(t, engine.Config{Loops: 2, MaxSockets: 1})
+			to := enginetest.Real(t, e).Serve(t, "tcp", netip.MustParseAddr("127.0.0.1"), enginetest.Greets)
+			const each = 100
+			var done sync.WaitGroup
+			done.Add(2 * each)
+			began := time.Now()
+			for _, l := range e.Loops() {
+				l.Post(func() {
+					for range each {
+						r := &enginetest.Recorder{OnEnded: func(err error) {
+							if err != io.EOF {
+								t.Error(err)
+							}
+							done.Done()
+						}}
+						r.OnOpened = func() {
+							if s := e.Stats(); s.Open != 1 {
+								t.Errorf("%+v", s)
+							}
+						}
+						r.Open(l, engine.Dial{Network: "tcp", Remote: to, Timeout: 10 * time.Second})
+					}
+				})
+			}
+			done.Wait()
+			if took := time.Since(began); took > 2*time.Second {
+				t.Errorf("%d connections took %v", 2*each, took)
+			}
+		})
+	}
+}
+
+// TestNothingStaysUnread: a peer is faster than we are, and what is left when
+// it has closed comes without another event.
+func TestNothingStaysUnread(t *testing.T) {
+	const size = 8 << 20
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		c.Write(make([]byte, size))
+		c.Close()
+	}()
+	h := enginetest.Real(t, openSystem(t, engine.Config{Loops: 1}))
+	r := &enginetest.Recorder{Discard: true}
+	r.OnReceived = func([]byte) { time.Sleep(2 * time.Millisecond) } // we are slow
+	to := netip.MustParseAddrPort(ln.Addr().String())
+	h.Do(func() { r.Open(h.Loop, engine.Dial{Network: "tcp", Remote: to, Timeout: 5 * time.Second}) })
+	if !h.Wait(func() bool { return r.Has("Ended", 1) }) || r.Bytes != size {
+		t.Errorf("%d bytes of %d, told %v", r.Bytes, size, r)
+	}
+}
