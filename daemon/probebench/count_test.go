@@ -205,12 +205,12 @@ func (c *counter) segment(us, them netip.AddrPort, out bool, b []byte) {
 }
 
 // sent adds payload to the last flight, or begins a new one.
-func (v *conversation) sent(payload []byte, fresh bool) {
-	v.Out += len(payload)
+func (c *conversation) sent(payload []byte, fresh bool) {
+	c.Out += len(payload)
 	if fresh {
-		v.Flights = append(v.Flights, nil)
-		v.turn = false
+		c.Flights = append(c.Flights, nil)
+		c.turn = false
 	}
-	last := &v.Flights[len(v.Flights)-1]
+	last := &c.Flights[len(c.Flights)-1]
 	*last = append(*last, payload[:min(len(payload), maxFlight-min(maxFlight, len(*last)))]...)
 }

@@ -114,7 +114,7 @@ func (s *cutSpec) cut(client, server *net.TCPConn, chance *rand.Rand) error {
 				time.Sleep(s.pause(chance)) // the rhythm is the purpose
 			}
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
@@ -135,7 +135,8 @@ func burnRole(ctx context.Context, _ []byte, ready func(any)) (any, error) {
 	ready(struct{}{})
 	for range 2 * runtime.NumCPU() {
 		go func() {
-			for ctx.Err() == nil { //nolint:revive // to compute is the purpose
+			for ctx.Err() == nil {
+				continue // to compute is the purpose
 			}
 		}()
 	}

@@ -23,6 +23,7 @@ type hostile struct {
 	port  uint16
 	serve func(c *net.TCPConn)
 	want  []probes.Outcome // that are true of it; nil: any that has a name
+	cert  bool             // its certificate must be among the facts
 }
 
 // Budgets of a visit as the defaults of a scan set them, with what a busy
@@ -75,6 +76,9 @@ func TestHostilePeers(t *testing.T) {
 		if !slices.Contains(named, v.Outcome) || p.want != nil && !slices.Contains(p.want, v.Outcome) {
 			t.Errorf("%s: outcome %q, want one of %q", p.name, v.Outcome, p.want)
 		}
+		if p.cert && !showsCertificate(v.TLS) {
+			t.Errorf("%s: no facts of the certificate: %+v", p.name, v.TLS)
+		}
 		if took > maxVisit {
 			t.Errorf("%s: took %v, want at most %v", p.name, took, maxVisit)
 		}
@@ -86,6 +90,13 @@ func TestHostilePeers(t *testing.T) {
 	if mib := r.PeakKiB >> 10; mib > maxHostileMiB {
 		t.Errorf("%d MiB at most, want %d", mib, maxHostileMiB)
 	}
+}
+
+// showsCertificate tells whether a certificate was seen, if only its bytes.
+func showsCertificate(facts []probes.TLSFacts) bool {
+	return slices.ContainsFunc(facts, func(f probes.TLSFacts) bool {
+		return f.Certificate != nil && f.Certificate.SHA256 != ""
+	})
 }
 
 // serveHostile serves until the test ends.
@@ -128,61 +139,61 @@ func rudePeers() []hostile {
 	}
 	spoken := []probes.Outcome{probes.OutcomeAnswered, probes.OutcomeInconclusive, probes.OutcomeUndecided}
 	return []hostile{
-		{"endless data at once", 4711, func(c *net.TCPConn) { forever(c, flood, 0) }, spoken},
+		{"endless data at once", 4711, func(c *net.TCPConn) { forever(c, flood, 0) }, spoken, false},
 		{"endless data after a request", 80, func(c *net.TCPConn) {
 			if heard(c) {
 				forever(c, flood, 0)
 			}
-		}, spoken},
-		{"endless lines", 21, func(c *net.TCPConn) { forever(c, []byte("220-more\r\n"), time.Millisecond) }, spoken},
+		}, spoken, false},
+		{"endless lines", 21, func(c *net.TCPConn) { forever(c, []byte("220-more\r\n"), time.Millisecond) }, spoken, false},
 		{"endless header", 80, func(c *net.TCPConn) {
 			if heard(c) {
 				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n")
 				forever(c, []byte("X-More: 1\r\n"), 0)
 			}
-		}, spoken},
-		{"one byte per second", 4711, func(c *net.TCPConn) { forever(c, []byte("x"), time.Second) }, spoken},
+		}, spoken, false},
+		{"one byte per second", 4711, func(c *net.TCPConn) { forever(c, []byte("x"), time.Second) }, spoken, false},
 		{"one byte per second after a request", 80, func(c *net.TCPConn) {
 			if heard(c) {
 				forever(c, []byte("x"), time.Second)
 			}
-		}, spoken},
-		{"one byte just before each settling", 25, func(c *net.TCPConn) { forever(c, []byte("2"), 390*time.Millisecond) }, spoken},
+		}, spoken, false},
+		{"one byte just before each settling", 25, func(c *net.TCPConn) { forever(c, []byte("2"), 390*time.Millisecond) }, spoken, false},
 		{"closes its half at once", 4711, func(c *net.TCPConn) {
 			_ = c.CloseWrite()
 			_, _ = io.Copy(io.Discard, c)
-		}, nil},
+		}, nil, false},
 		{"closes its half within a greeting", 22, func(c *net.TCPConn) {
 			_, _ = io.WriteString(c, "SSH-2.0-Open")
 			_ = c.CloseWrite()
 			_, _ = io.Copy(io.Discard, c)
-		}, spoken},
+		}, spoken, false},
 		{"never reads", 4711, func(c *net.TCPConn) {
 			_ = c.SetReadBuffer(1)
 			time.Sleep(time.Minute)
-		}, []probes.Outcome{probes.OutcomeSilent}},
-		{"echoes everything", 4711, func(c *net.TCPConn) { _, _ = io.Copy(c, c) }, spoken},
+		}, []probes.Outcome{probes.OutcomeSilent}, false},
+		{"echoes everything", 4711, func(c *net.TCPConn) { _, _ = io.Copy(c, c) }, spoken, false},
 		{"answers everything alike", 4712, func(c *net.TCPConn) {
 			for heard(c) {
 				_, _ = io.WriteString(c, "OK\r\n")
 			}
-		}, spoken},
+		}, spoken, false},
 		{"greets with every protocol", 4711, func(c *net.TCPConn) {
 			_, _ = io.WriteString(c, "220 SSH-2.0-x\r\n+OK\r\n* OK\r\nRFB 003.008\nHTTP/1.0 200 OK\r\n\r\n")
 			_, _ = io.Copy(io.Discard, c)
-		}, spoken},
+		}, spoken, false},
 		{"length that never comes", 80, func(c *net.TCPConn) {
 			if heard(c) {
 				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n<")
 				_, _ = io.Copy(io.Discard, c)
 			}
-		}, spoken},
+		}, spoken, false},
 		{"chunks without an end", 80, func(c *net.TCPConn) {
 			if heard(c) {
 				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
 				forever(c, []byte("1\r\nx\r\n"), 0)
 			}
-		}, spoken},
+		}, spoken, false},
 	}
 }
 
@@ -216,7 +227,7 @@ func resettingPeers() []hostile {
 			if p.first+p.second != "" {
 				time.Sleep(50 * time.Millisecond) // a reset overtakes what was not read yet
 			}
-		}, p.want})
+		}, p.want, false})
 	}
 	return out
 }
@@ -228,7 +239,7 @@ func bannerPeersOf64K() []hostile {
 		out = append(out, hostile{fmt.Sprintf("64 KiB of %#02x", b), 4711, func(c *net.TCPConn) {
 			_, _ = c.Write(bytes.Repeat([]byte{byte(b)}, 64<<10))
 			_, _ = io.Copy(io.Discard, c)
-		}, []probes.Outcome{probes.OutcomeAnswered, probes.OutcomeInconclusive, probes.OutcomeUndecided}})
+		}, []probes.Outcome{probes.OutcomeAnswered, probes.OutcomeInconclusive, probes.OutcomeUndecided}, false})
 	}
 	return out
 }

@@ -94,7 +94,7 @@ func garblingPeers(t *testing.T) []hostile {
 				out = append(out, hostile{fmt.Sprintf("%s record %d: %s", tls.VersionName(v), step, name), 443, func(c *net.TCPConn) {
 					serveTLS(&garbler{Conn: c, turn: step, do: do}, &tls.Config{MinVersion: v, MaxVersion: v,
 						Certificates: []tls.Certificate{good}})
-				}, nil})
+				}, nil, false})
 			}
 		}
 	}
@@ -103,7 +103,7 @@ func garblingPeers(t *testing.T) []hostile {
 			_, _ = c.Read(make([]byte, 4096))
 			_, _ = c.Write(text)
 			_, _ = io.Copy(io.Discard, c)
-		}, nil})
+		}, nil, false})
 	}
 	plain("64 KiB of zeros", make([]byte, 64<<10))
 	plain("64 KiB of handshake records", bytes.Repeat([]byte{22, 3, 3, 0, 4, 2, 0, 0, 0}, 64<<10/9))
@@ -175,31 +175,32 @@ func certificatePeers(t *testing.T) []hostile {
 	}
 	var out []hostile
 	for _, p := range []struct {
-		name string
-		cert tls.Certificate
+		name  string
+		cert  tls.Certificate
+		shown bool // before TLS 1.3, which hides it from who cannot agree on keys
 	}{
-		{"1 MiB", extension(1 << 20)},
-		{"60 KiB", extension(60 << 10)},
-		{"15 MiB", extension(15 << 20)},
-		{"1,000 names", many},
-		{"a chain of 100", chain},
-		{"no bytes", whole([]byte{})},
-		{"random bytes", whole(bytes.Repeat([]byte{0x13, 0x37, 0xff}, 300))},
-		{"nesting without end", whole(bytes.Repeat([]byte{0x30, 0x80}, 8000))},
-		{"a cut end", whole(good.Certificate[0][:len(good.Certificate[0])/2])},
-		{"bytes behind", whole(append(bytes.Clone(good.Certificate[0]), "more"...))},
-		{"a month 13", raw("260102030405Z", "261302030405Z")},
-		{"a date of letters", raw("360102030405Z", "xxxxxxxxxxxxx")},
-		{"a version 9", raw("\xa0\x03\x02\x01\x02", "\xa0\x03\x02\x01\x09")},
-		{"a negative serial", raw("\x02\x02\x10\x92", "\x02\x02\x90\x92")},
-		{"a name of control characters", raw("hostile.example", "\x00\x1b[31m\xff\xfe\x07\r\n\x00\x00\x00\x00")},
-		{"an unknown curve", raw("\x2a\x86\x48\xce\x3d\x03\x01\x07", "\x2a\x86\x48\xce\x3d\x03\x01\x7f")},
+		{"1 MiB", extension(1 << 20), false},
+		{"60 KiB", extension(60 << 10), true},
+		{"15 MiB", extension(15 << 20), false},
+		{"1,000 names", many, true},
+		{"a chain of 100", chain, true},
+		{"no bytes", whole([]byte{}), false},
+		{"random bytes", whole(bytes.Repeat([]byte{0x13, 0x37, 0xff}, 300)), true},
+		{"nesting without end", whole(bytes.Repeat([]byte{0x30, 0x80}, 8000)), true},
+		{"a cut end", whole(good.Certificate[0][:len(good.Certificate[0])/2]), true},
+		{"bytes behind", whole(append(bytes.Clone(good.Certificate[0]), "more"...)), true},
+		{"a month 13", raw("260102030405Z", "261302030405Z"), true},
+		{"a date of letters", raw("360102030405Z", "xxxxxxxxxxxxx"), true},
+		{"a version 9", raw("\xa0\x03\x02\x01\x02", "\xa0\x03\x02\x01\x09"), true},
+		{"a negative serial", raw("\x02\x02\x10\x92", "\x02\x02\x90\x92"), true},
+		{"a name of control characters", raw("hostile.example", "\x00\x1b[31m\xff\xfe\x07\r\n\x00\x00\x00\x00"), true},
+		{"an unknown curve", raw("\x2a\x86\x48\xce\x3d\x03\x01\x07", "\x2a\x86\x48\xce\x3d\x03\x01\x7f"), true},
 	} {
 		for _, v := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 			cfg := &tls.Config{MinVersion: v, MaxVersion: v, Certificates: []tls.Certificate{p.cert}}
 			out = append(out, hostile{tls.VersionName(v) + " certificate: " + p.name, 443,
 				func(c *net.TCPConn) { serveTLS(c, cfg) },
-				[]probes.Outcome{probes.OutcomeAnswered, probes.OutcomeInconclusive}})
+				[]probes.Outcome{probes.OutcomeAnswered, probes.OutcomeInconclusive}, p.shown && v == tls.VersionTLS12})
 		}
 	}
 	return out
