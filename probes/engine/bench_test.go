@@ -3,6 +3,7 @@ package engine_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -136,7 +137,7 @@ func (v *visitor) Received(p []byte, _ netip.AddrPort) { v.got += len(p) }
 func (v *visitor) Sent()                               {}
 func (v *visitor) Rejected(error, netip.AddrPort)      {}
 func (v *visitor) Ended(err error) {
-	if err != io.EOF || v.got != len(banner) {
+	if !errors.Is(err, io.EOF) || v.got != len(banner) {
 		v.b.Errorf("%d bytes, then %v", v.got, err)
 	}
 	v.visit()
@@ -202,7 +203,7 @@ func goConversation(to netip.AddrPort) error {
 		for {
 			n, err := c.Read(buf)
 			got += n
-			if err == io.EOF && got == len(banner) {
+			if errors.Is(err, io.EOF) && got == len(banner) {
 				result <- nil
 				return
 			}

@@ -8,6 +8,10 @@
 // No endpoint is lost for want of resources: when descriptors, source ports or
 // buffers run out, what cannot be opened now waits until something is closed,
 // and [Stats] says so.
+//
+// [New] makes loops over epoll on Linux (a waiting connection takes less than
+// 512 bytes of heap) and over Go's net elsewhere ([NewNet]: goroutines and a
+// buffer per connection). Both pass one contract, that of package enginetest.
 package engine
 
 import (
@@ -33,7 +37,7 @@ type Loop interface {
 type Dial struct {
 	Network    string         // "tcp" or "udp"
 	Remote     netip.AddrPort // link-local addresses with their zone
-	SourcePort uint16         // 0: any
+	SourcePort uint16         // 0: any; one that is taken ends the connection
 	Timeout    time.Duration  // of a TCP connect, counted from the SYN; required
 }
 
@@ -53,19 +57,24 @@ type Handler interface {
 	Rejected(err error, to netip.AddrPort)
 	// Ended: the connection is gone, or was never there: io.EOF after an
 	// orderly close by the peer, os.ErrDeadlineExceeded when the connect took
-	// too long, else the system's error. Nothing follows, and Close need not
-	// be called.
+	// too long, net.ErrClosed when the engine was closed, else the system's
+	// error (a syscall.Errno, perhaps wrapped). A reset is ECONNRESET, told
+	// after all that came before it. Want of local resources is never told.
+	// Nothing follows, and Close need not be called.
 	Ended(err error)
 }
 
 // A Conn is one connection or UDP socket of a loop.
 type Conn interface {
-	// Send queues b, which must not change until Sent or Ended.
+	// Send queues b, which must not change until Sent, Ended or Close. It may
+	// be called before Opened.
 	Send(b []byte)
-	// Close closes the connection; nothing of it is told any more. It may be
-	// called more than once, and after Ended.
+	// Close closes the connection; nothing of it is told any more. What the
+	// system takes of what was sent still goes out, the rest is dropped. It
+	// may be called more than once, and after Ended.
 	Close()
-	// Local is our address, valid once Opened.
+	// Local is our address, valid once Opened. Of a UDP socket, which sends
+	// from whichever address the route asks for, only the port is known.
 	Local() netip.AddrPort
 }
 

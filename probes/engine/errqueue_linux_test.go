@@ -13,7 +13,7 @@ func controlMessage(level, kind int32, errno uint32, origin byte) []byte {
 	h := unix.Cmsghdr{Level: level, Type: kind}
 	h.SetLen(unix.CmsgLen(extSize))
 	if unix.SizeofCmsghdr == 16 {
-		binary.NativeEndian.PutUint64(b, uint64(h.Len))
+		binary.NativeEndian.PutUint64(b, uint64(h.Len)) //nolint:unconvert // 32 bits wide on others
 	} else {
 		binary.NativeEndian.PutUint32(b, uint32(h.Len))
 	}

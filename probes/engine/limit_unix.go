@@ -11,7 +11,7 @@ func fileLimit() uint64 {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
 		return portableFiles
 	}
-	return uint64(l.Cur) // signed on some systems, where "none" is a huge number
+	return uint64(l.Cur) //nolint:unconvert // signed on some systems, none being a huge number
 }
 
 // portableFiles is what every system of today allows.

@@ -96,7 +96,7 @@ func linkLocal(t *testing.T) {
 	both(t, func(t *testing.T, h *enginetest.Harness) {
 		to := netip.AddrPortFrom(host, port)
 		r := end(t, h, engine.Dial{Network: "tcp", Remote: to, Timeout: 5 * time.Second})
-		if r.Err != io.EOF || string(r.Data) != "hello" || r.From[0] != to {
+		if !errors.Is(r.Err, io.EOF) || string(r.Data) != "hello" || r.From[0] != to {
 			t.Errorf("tcp: told %v, %q of %v", r, r.Data, r.From)
 		}
 		r = &enginetest.Recorder{}

@@ -33,7 +33,7 @@ func newPoller() (*poller, error) {
 	}
 	wakefd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	if err != nil {
-		unix.Close(epfd)
+		_ = unix.Close(epfd)
 		return nil, fmt.Errorf("create eventfd: %w", err)
 	}
 	p := &poller{epfd: epfd, wakefd: wakefd}
@@ -74,6 +74,6 @@ func (p *poller) wake() {
 }
 
 func (p *poller) close() {
-	unix.Close(p.wakefd)
-	unix.Close(p.epfd)
+	_ = unix.Close(p.wakefd)
+	_ = unix.Close(p.epfd)
 }

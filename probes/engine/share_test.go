@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -30,7 +31,7 @@ func TestLoopsShareTheSockets(t *testing.T) {
 				l.Post(func() {
 					for range each {
 						r := &enginetest.Recorder{OnEnded: func(err error) {
-							if err != io.EOF {
+							if !errors.Is(err, io.EOF) {
 								t.Error(err)
 							}
 							done.Done()

@@ -33,14 +33,14 @@ func (l *epollLoop) Open(d Dial, h Handler) Conn {
 // release closes what is watched. The kernel sends what it took, then FIN.
 func (s *socket) release() {
 	s.ep.unwatch(s)
-	unix.Close(int(s.fd))
+	_ = unix.Close(int(s.fd))
 	s.fd = -1
 }
 
 // discard closes what is not watched yet.
 func (s *socket) discard() {
 	if s.fd >= 0 {
-		unix.Close(int(s.fd))
+		_ = unix.Close(int(s.fd))
 		s.fd = -1
 	}
 }

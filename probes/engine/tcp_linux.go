@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"io"
 	"os"
 	"time"
@@ -58,7 +59,7 @@ func (c *tcpConn) connect() error {
 	}
 	c.began = time.Since(c.l.start)
 	err = unix.Connect(fd, c.ep.names.of(to, zone))
-	if err != nil && err != unix.EINPROGRESS {
+	if err != nil && !errors.Is(err, unix.EINPROGRESS) {
 		return err
 	}
 	c.timer.set(c.began + c.d.Timeout)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 
@@ -60,7 +61,7 @@ func (c *udpConn) bindNew() error {
 		unwanted := c.fd
 		c.fd, c.local = -1, netip.AddrPort{}
 		err := c.bind()
-		unix.Close(int(unwanted))
+		_ = unix.Close(int(unwanted))
 		if err != nil {
 			return err
 		}
@@ -200,13 +201,14 @@ func (c *udpConn) expired() { c.transmit() }
 // transmit sends what is queued, as far as there are buffers.
 func (c *udpConn) transmit() {
 	for c.state == stateOpen && !c.queue.empty() {
-		switch err := c.sendOne(c.queue.head()); err {
-		case nil:
+		err := c.sendOne(c.queue.head())
+		switch {
+		case err == nil:
 			c.queue.advance(len(c.queue.head()))
 			c.pause = 0
 			c.sent++
 			c.later()
-		case unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM:
+		case wantsBuffer(err):
 			c.l.pool.count(shortOfBuffers)
 			c.pause = min(max(sendPauseMin, 2*c.pause), sendPauseMax)
 			c.timer.set(c.l.elapsed() + c.pause)
@@ -219,20 +221,24 @@ func (c *udpConn) transmit() {
 	}
 }
 
+// wantsBuffer says whether a datagram could not be sent now, and will be later.
+func wantsBuffer(err error) bool {
+	return errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOMEM)
+}
+
 // sendOne sends one datagram. An ICMP error that came for an earlier one fails
 // the next send, to whomever it goes, so the error queue is emptied before, and
 // should one come in between, the datagram is sent once more.
 func (c *udpConn) sendOne(b []byte) error {
 	c.takeErrors()
 	err := c.sendTo(b)
-	switch err {
-	case nil:
-		c.takeErrors()
-		return nil
-	case unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM:
+	if wantsBuffer(err) {
 		return err
 	}
 	c.takeErrors()
+	if err == nil {
+		return nil
+	}
 	return c.sendTo(b)
 }
 

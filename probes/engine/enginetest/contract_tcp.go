@@ -281,11 +281,11 @@ func freePort(t *testing.T) uint16 {
 			continue
 		}
 		c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
-		ln.Close()
+		_ = ln.Close()
 		if err != nil {
 			continue
 		}
-		c.Close()
+		_ = c.Close()
 		return at.Port()
 	}
 	t.Fatal("no free port")

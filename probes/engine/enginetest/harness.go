@@ -66,7 +66,7 @@ const patience = 20 * time.Second
 // Virtual gives a harness on a [Loop] of this package.
 func Virtual(t *testing.T) *Harness {
 	l := New()
-	t.Cleanup(func() { l.Close() })
+	t.Cleanup(func() { _ = l.Close() })
 	port := uint16(1000)
 	return &Harness{
 		Loop:    l,

@@ -13,7 +13,7 @@ import (
 
 // Real gives a harness on the first loop of an engine, with peers on loopback.
 func Real(t *testing.T, e *engine.Engine) *Harness {
-	t.Cleanup(func() { e.Close() })
+	t.Cleanup(func() { _ = e.Close() })
 	l := e.Loops()[0]
 	w := &world{collected: map[netip.AddrPort][]byte{}}
 	h := &Harness{Loop: l, Close: e.Close, Stats: e.Stats, Sockets: true,
@@ -73,13 +73,13 @@ func (w *world) serve(t *testing.T, network string, host netip.Addr, does Behavi
 	}
 	at := addrOf(ln.Addr())
 	if does == Refuses {
-		ln.Close()
+		_ = ln.Close()
 		return at
 	}
 	s := &server{w: w, does: does}
 	s.work.Go(func() { s.accept(ln) })
 	t.Cleanup(func() {
-		ln.Close()
+		_ = ln.Close()
 		s.closeAll()
 		s.work.Wait()
 	})
@@ -130,28 +130,28 @@ func (s *server) play(c *net.TCPConn) {
 	case Silent:
 		return // closed by the end of the test
 	case Greets, Quits:
-		io.WriteString(c, Greeting)
+		_, _ = io.WriteString(c, Greeting)
 		if s.does == Greets {
-			c.CloseWrite()
-			io.Copy(io.Discard, c)
-			c.Close()
+			_ = c.CloseWrite()
+			_, _ = io.Copy(io.Discard, c)
+			_ = c.Close()
 			return
 		}
-		c.CloseWrite()
+		_ = c.CloseWrite()
 	case Resets:
-		io.WriteString(c, Greeting)
-		c.Read(make([]byte, 1)) // until the greeting was answered
-		c.SetLinger(0)
-		c.Close()
+		_, _ = io.WriteString(c, Greeting)
+		_, _ = c.Read(make([]byte, 1)) // until the greeting was answered
+		_ = c.SetLinger(0)
+		_ = c.Close()
 	case Echoes:
-		io.Copy(c, c)
-		c.Close()
+		_, _ = io.Copy(c, c)
+		_ = c.Close()
 	case Collects:
 		b, _ := io.ReadAll(c)
 		s.w.mu.Lock()
 		s.w.collected[addrOf(c.LocalAddr())] = b
 		s.w.mu.Unlock()
-		c.Close()
+		_ = c.Close()
 	case Endless:
 		b := make([]byte, 64<<10)
 		for {

@@ -13,7 +13,7 @@ func serveUDP(t *testing.T, host netip.Addr, does Behaviour) netip.AddrPort {
 	c := packetSocket(t, host)
 	at := addrOf(c.LocalAddr())
 	if does == Refuses {
-		c.Close()
+		_ = c.Close()
 		return at
 	}
 	other := c
@@ -26,7 +26,7 @@ func serveUDP(t *testing.T, host netip.Addr, does Behaviour) netip.AddrPort {
 	var work sync.WaitGroup
 	work.Go(func() { answer(c, other, does) })
 	t.Cleanup(func() {
-		c.Close()
+		_ = c.Close()
 		work.Wait()
 	})
 	return at
@@ -38,7 +38,7 @@ func packetSocket(t *testing.T, host netip.Addr) *net.UDPConn {
 	if err != nil {
 		t.Skipf("skipped: no UDP socket on %s: %v", host, err)
 	}
-	t.Cleanup(func() { c.Close() })
+	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
 
@@ -52,14 +52,14 @@ func answer(c, other *net.UDPConn, does Behaviour) {
 		}
 		switch does {
 		case Echoes:
-			c.WriteToUDPAddrPort(buf[:n], from)
+			_, _ = c.WriteToUDPAddrPort(buf[:n], from)
 		case EmptyAnswer:
-			c.WriteToUDPAddrPort(nil, from)
+			_, _ = c.WriteToUDPAddrPort(nil, from)
 		case OtherPort:
-			other.WriteToUDPAddrPort(buf[:n], from)
+			_, _ = other.WriteToUDPAddrPort(buf[:n], from)
 		case OtherHost:
-			other.WriteToUDPAddrPort([]byte("not me"), from)
-			c.WriteToUDPAddrPort(buf[:n], from)
+			_, _ = other.WriteToUDPAddrPort([]byte("not me"), from)
+			_, _ = c.WriteToUDPAddrPort(buf[:n], from)
 		}
 	}
 }
