@@ -105,8 +105,9 @@ func positions(in *inst) int {
 	return 0
 }
 
-// accepts reports whether the program matches anywhere in b.
-func (m *Machine) accepts(p *Program, b []byte) bool {
+// accepts reports whether the program matches anywhere in b. It also says yes
+// if it reaches the limit before it knows: only no is a proof.
+func (m *Machine) accepts(p *Program, b []byte, limit int) bool {
 	if m.automaton == nil {
 		m.automaton = new(automaton)
 	}
@@ -114,10 +115,14 @@ func (m *Machine) accepts(p *Program, b []byte) bool {
 	a.build(p)
 	var start vector
 	a.close(p, 0, &start)
-	found, read := a.run(b, &start, p.anchored)
-	m.steps += a.work/8 + read*(1+a.words)/4
+	m.steps += a.work / 8
+	found, work := a.run(b, &start, p.anchored, (limit-m.steps)*workPerStep)
+	m.steps += work / workPerStep
 	return found
 }
+
+// workPerStep is how many words are worked on in the time of one step.
+const workPerStep = 4
 
 // build fills the tables.
 func (a *automaton) build(p *Program) {
@@ -255,8 +260,9 @@ func (a *automaton) end(ends ending, position int) {
 	}
 }
 
-// run reports whether b is accepted, and how much of it was read.
-func (a *automaton) run(b []byte, start *vector, anchored bool) (bool, int) {
+// run reports whether b is accepted, or may be because the most work was done,
+// and how many words were worked on.
+func (a *automaton) run(b []byte, start *vector, anchored bool, most int) (found bool, work int) {
 	state := vector{}
 	next := *start
 	for i, c := range b {
@@ -268,22 +274,22 @@ func (a *automaton) run(b []byte, start *vector, anchored bool) (bool, int) {
 			accepted |= state[w] & a.accept[w]
 		}
 		switch {
-		case accepted != 0:
-			return true, i
+		case accepted != 0 || work > most:
+			return true, work
 		case alive == 0 && anchored:
-			return false, i
+			return false, work
 		}
 		if i >= len(b)-2 && a.ends(&state, b, i+1) {
-			return true, i
+			return true, work
 		}
-		a.step(&state, &next)
+		work += (1 + a.step(&state, &next)) * (1 + a.words)
 		if !anchored {
 			for w := range a.words {
 				next[w] |= start[w]
 			}
 		}
 	}
-	return false, len(b)
+	return false, work
 }
 
 // ends reports whether the pattern may end here, pos bytes read.
@@ -298,8 +304,9 @@ func (a *automaton) ends(state *vector, b []byte, pos int) bool {
 	return false
 }
 
-// step gives the positions that can come behind those of state.
-func (a *automaton) step(state, next *vector) {
+// step gives the positions that can come behind those of state, and how many
+// sets of successors were joined for that, two counting as one.
+func (a *automaton) step(state, next *vector) (joined int) {
 	carry := uint64(0)
 	for w := range a.words {
 		shifted := state[w] & a.shift[w]
@@ -309,9 +316,11 @@ func (a *automaton) step(state, next *vector) {
 	for w := range a.words {
 		for rest := state[w] &^ a.shift[w]; rest != 0; rest &= rest - 1 {
 			follow := &a.follow[w<<6|bits.TrailingZeros64(rest)]
+			joined++
 			for v := range a.words {
 				next[v] |= follow[v]
 			}
 		}
 	}
+	return joined / 2
 }

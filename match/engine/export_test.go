@@ -17,7 +17,8 @@ func (m *Machine) Accepts(p *Program, b []byte) (accepted, exact, ok bool) {
 	if !p.automaton {
 		return false, false, false
 	}
-	return m.accepts(p, b), isExact(p), true
+	m.steps = 0
+	return m.accepts(p, b, MaxSteps), isExact(p), true
 }
 
 // SearchBacktrack is Search by backtracking without visited bits.

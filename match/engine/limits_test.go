@@ -69,6 +69,7 @@ func TestLimitsAreReported(t *testing.T) {
 		`^(a*)*\1b`,                    // no visited bits with back-references
 		`^(?:(a+)+)+\1\1c`,             // the same
 		`(?:.*.*.*.*.*.*){100}.*\1(b)`, // many frames
+		`^.*(?:a{0,400}b?){2}c`,        // many positions at once
 	} {
 		got, steps := m.Search(compile(t, pattern, "s"), as)
 		if got != engine.Undecided {

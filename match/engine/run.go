@@ -70,12 +70,24 @@ func indexString(b []byte, lit []byte) int {
 	return bytes.Index(b, lit)
 }
 
-// lastChunk is how many places are looked at together from the end.
-const lastChunk = 128
+// nearPlaces is how many places are looked at one by one from the end, for where
+// a string is frequent its last place is near; lastChunk is how many are then
+// looked at together.
+const (
+	nearPlaces = 8
+	lastChunk  = 128
+)
 
 // lastIndex gives the last place of lit in b that is not before least, or -1.
 func lastIndex(b []byte, least int, lit []byte) int {
-	for end := len(b) - len(lit) + 1; end > least; {
+	end := len(b) - len(lit) + 1
+	for near := max(end-nearPlaces, least); end > near; {
+		end--
+		if b[end] == lit[0] && string(b[end:end+len(lit)]) == string(lit) {
+			return end
+		}
+	}
+	for end > least {
 		from := max(end-lastChunk, least)
 		chunk := b[from : end-1+len(lit)]
 		if i := indexString(chunk, lit); i >= 0 {

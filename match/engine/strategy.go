@@ -67,7 +67,7 @@ func (m *Machine) SearchWithin(p *Program, b []byte, limit int) (Result, int) {
 	if r := m.search(p, b, min(cheapSteps(len(b)), limit)); r != Undecided {
 		return r, m.steps
 	}
-	if p.automaton && !m.accepts(p, b) {
+	if p.automaton && !m.accepts(p, b, limit) {
 		return NoMatch, m.steps
 	}
 	if m.steps < limit {
