@@ -19,6 +19,7 @@ import (
 	"sonde/daemon/internal/sensor"
 	"sonde/daemon/internal/task"
 	"sonde/probes"
+	"sonde/probes/engine"
 	"sonde/systemd"
 )
 
@@ -68,6 +69,7 @@ type daemon struct {
 	level slog.LevelVar
 	log   *slog.Logger
 	store *inventory.Store
+	loops []engine.Loop // of all visits
 }
 
 // runDaemon opens the store, runs one generation per configuration, and closes
@@ -78,6 +80,12 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 	if files, err := capture.RaiseFileLimit(); err != nil {
 		d.log.Warn("limit of open files not raised", "have", files, "err", err)
 	}
+	conversations, err := engine.New(engine.Config{Log: d.log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conversations.Close()) }()
+	d.loops = conversations.Loops()
 	if d.db, err = d.loadDatabase(d.cfg); err != nil {
 		return err
 	}
@@ -123,10 +131,11 @@ func (d *daemon) generation(ctx context.Context, hup <-chan os.Signal) (again bo
 	if err := d.retireWatches(ctx); err != nil {
 		return false, err
 	}
-	watch, err := newSensor(d.cfg, d.db, d.store, d.watchdog(), d.log)
+	watch, visits, err := newSensor(d.cfg, d.db, d.store, d.loops, d.watchdog(), d.log)
 	if err != nil {
 		return false, err
 	}
+	defer visits.close()
 	drains, err := d.drains()
 	if err != nil {
 		return false, err

@@ -22,6 +22,7 @@ import (
 	"sonde/daemon/internal/report"
 	"sonde/daemon/internal/scan"
 	"sonde/probes"
+	"sonde/probes/engine"
 	"sonde/probes/fingerprint"
 	"sonde/probes/ports"
 	"sonde/probes/session"
@@ -54,6 +55,7 @@ type scanOptions struct {
 	allow                     session.Allow
 	intensity                 int
 	limits                    limits
+	identity                  config.Identity // of the configuration
 }
 
 func newScanCommand() *cobra.Command {
@@ -79,7 +81,7 @@ sensor's configuration excludes are left out here too.`,
 	f := c.Flags()
 	f.StringVarP(&o.ports, "ports", "p", scanPorts, "`PORTS`: numbers, ranges, names, top:N; U: before UDP ports")
 	f.StringVarP(&o.output, "output", "o", "text", "text or json (one object per open port)")
-	f.StringVarP(&o.config, "config", "c", "", "configuration `FILE` whose excludes hold (without it: "+systemConfig+" if there is one)")
+	f.StringVarP(&o.config, "config", "c", "", "configuration `FILE` whose excludes and identity hold (without it: "+systemConfig+" if there is one)")
 	f.StringArrayVar(&o.exclude, "exclude", nil, "`ADDRESSES` that are not touched: address, prefix or run, comma-separated; may be repeated")
 	f.StringArrayVar(&o.names, "names", nil, "host `NAME` to ask by in TLS and HTTP; may be repeated")
 	f.BoolVar(&o.udp, "udp", false, "also UDP; ports without a prefix count for both")
@@ -158,7 +160,7 @@ func (o *scanOptions) run(c *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	excluded, err := o.configExcludes()
+	excluded, err := o.readConfig()
 	if err != nil {
 		return err
 	}
@@ -174,8 +176,9 @@ func (o *scanOptions) run(c *cobra.Command, args []string) error {
 	return o.scan(c, t, list, db)
 }
 
-// configExcludes gives what the sensor's configuration excludes.
-func (o *scanOptions) configExcludes() (config.AddrSet, error) {
+// readConfig takes from the sensor's configuration who asks, and gives what it
+// excludes.
+func (o *scanOptions) readConfig() (config.AddrSet, error) {
 	path := o.config
 	if path == "" {
 		if _, err := os.Stat(systemConfig); errors.Is(err, os.ErrNotExist) {
@@ -187,6 +190,7 @@ func (o *scanOptions) configExcludes() (config.AddrSet, error) {
 	if err != nil {
 		return config.AddrSet{}, err
 	}
+	o.identity = cfg.Identity
 	return cfg.Excluded, nil
 }
 
@@ -204,7 +208,14 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 	if err != nil {
 		return err
 	}
-	visitor, err := newVisitor(&o.limits, db, lim, o.intensity, o.allow, log)
+	conversations, err := engine.New(engine.Config{Log: log})
+	if err != nil {
+		return err
+	}
+	defer conversations.Close()
+	visits := newVisitors(conversations.Loops(), &o.limits, lim, db, o.intensity, o.identity, log)
+	defer visits.close()
+	visitor, err := visits.of(o.allow)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ var mayImport = map[string][]string{
 	"sonde/probes":                    {"sonde/match", "sonde/probes"},
 	"sonde/probes/ports":              {},
 	"sonde/probes/engine":             {},
+	"sonde/probes/engine/enginetest":  {"sonde/probes/engine"},
 	"sonde/probes/grammar":            {"sonde/match", "sonde/probes/ports"},
 	"sonde/capture":                   {"sonde/capture"},
 	"sonde/config":                    {"sonde/probes/ports"},
@@ -31,6 +32,13 @@ var mayImport = map[string][]string{
 	"sonde/daemon/internal/inventory": {"sonde/match", "sonde/probes", "sonde/daemon/internal/event", "sonde/daemon/internal/fault"},
 	"sonde/daemon/internal/emit":      {"sonde/match", "sonde/probes", "sonde/daemon/internal/event", "sonde/daemon/internal/fault"},
 	"sonde/daemon/internal/schedule":  {"sonde/daemon/internal/event", "sonde/probes"},
+}
+
+// mayNotImport names what mayImport would allow: a conversation is pure, so what
+// holds it knows nothing of sockets or of who drives it.
+var mayNotImport = map[string][]string{
+	"sonde/probes/session":  {"sonde/probes/engine", "sonde/probes/visitor"},
+	"sonde/probes/tlsprobe": {"sonde/probes/engine", "sonde/probes/visitor", "sonde/probes/session"},
 }
 
 // onlyIn names modules that stay inside one folder, so that they can be
@@ -59,6 +67,11 @@ func TestImportDirections(t *testing.T) {
 			}
 			if below(to, "sonde") && to != pkg && !allowed(pkg, to) {
 				t.Errorf("%s: %s must not import %s", file, pkg, to)
+			}
+			for _, not := range mayNotImport[pkg] {
+				if below(to, not) {
+					t.Errorf("%s: %s must not import %s", file, pkg, to)
+				}
 			}
 			for lib, home := range onlyIn {
 				if below(to, lib) && !below(pkg, home) {

@@ -19,6 +19,7 @@ import (
 	"sonde/daemon/internal/event"
 	"sonde/daemon/internal/inventory"
 	"sonde/probes"
+	"sonde/probes/engine"
 )
 
 const truthPort = 2222
@@ -301,7 +302,11 @@ closed_after = "800ms"
 	if err != nil {
 		t.Fatal(err)
 	}
-	watch, err := newSensor(cfg, db, r.store, nil, slog.New(slog.DiscardHandler))
+	conversations, err := engine.New(engine.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch, visits, err := newSensor(cfg, db, r.store, conversations.Loops(), nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,6 +321,8 @@ closed_after = "800ms"
 	t.Cleanup(func() {
 		cancel()
 		wg.Wait()
+		visits.close()
+		conversations.Close()
 		if err := r.store.Close(); err != nil {
 			t.Error(err)
 		}

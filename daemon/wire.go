@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"iter"
 	"log/slog"
 	"time"
@@ -12,7 +10,6 @@ import (
 	"sonde/daemon/internal/budget"
 	"sonde/probes"
 	"sonde/probes/ports"
-	"sonde/probes/session"
 )
 
 // limits are what bounds everything that is sent, by run and by scan.
@@ -63,39 +60,6 @@ func newSweeper(l *limits, sweeps int, lim *budget.Limiter, db *probes.Database,
 			return out
 		},
 	})
-}
-
-// visitor is a prober that asks the budget before it begins, so that no two
-// conversations wait for each other's connections.
-type visitor struct {
-	prober *session.Prober
-	budget *budget.Limiter
-}
-
-func newVisitor(l *limits, db *probes.Database, lim *budget.Limiter, intensity int, allow session.Allow, log *slog.Logger) (*visitor, error) {
-	settings := session.DefaultSettings()
-	settings.Intensity = intensity
-	settings.Allow = allow
-	settings.MaxProbes, settings.MaxWait, settings.MaxAnswer = l.maxProbes, l.maxWait, l.maxAnswer
-	p, err := session.New(session.Config{
-		Database: db, Settings: settings, Log: log,
-		Pace: lim.WaitPace, Dialer: &budget.Dialer{Limiter: lim},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("prober: %w", err)
-	}
-	return &visitor{p, lim}, nil
-}
-
-// Visit implements sensor.Visitor and scan.Visitor.
-func (v *visitor) Visit(ctx context.Context, ep probes.Endpoint, known session.Remembered) probes.Observation {
-	release, err := v.budget.Visit(ctx, ep.Addr)
-	if err != nil { // ctx has ended
-		return probes.Observation{Addr: ep.Addr, Port: ep.Port, Transport: ep.Transport,
-			Outcome: probes.OutcomeInconclusive, Reason: err.Error()}
-	}
-	defer release()
-	return v.prober.Visit(ctx, ep, known)
 }
 
 // targetsOf yields every address with every port of both sets, TCP first, in

@@ -17,6 +17,7 @@ import (
 	"sonde/daemon/internal/inventory"
 	"sonde/daemon/internal/sensor"
 	"sonde/probes"
+	"sonde/probes/engine"
 	"sonde/probes/ports"
 	"sonde/probes/session"
 )
@@ -41,13 +42,16 @@ func rulesOf(cfg *config.Config) (inventory.Rules, map[string]inventory.Rules) {
 	return all, perWatch
 }
 
-// newSensor builds the loop that does the work of `sonde run`.
-func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, beat func(), log *slog.Logger) (*sensor.Sensor, error) {
+// newSensor builds the loop that does the work of `sonde run`, and what visits
+// for it on the engine's loops, which is to be closed after it.
+func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, loops []engine.Loop,
+	beat func(), log *slog.Logger) (*sensor.Sensor, *visitors, error) {
 	l := ofConfig(&cfg.Limits)
 	lim, err := l.limiter()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	vs := newVisitors(loops, &l, lim, db, cfg.Database.Intensity, cfg.Identity, log)
 	sc := sensor.Config{Inventory: store, Visits: l.visits(), HeartbeatEvery: cfg.Output.HeartbeatEvery,
 		Quarantine: sensor.DefaultQuarantine,
 		Now:        time.Now, Beat: beat, Log: log}
@@ -62,19 +66,19 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 	for i := range cfg.Watches {
 		w := &cfg.Watches[i]
 		allow := session.Allow{Credentials: w.Credentials, Held: w.Held, Industrial: w.Industrial}
-		v, err := newVisitor(&l, db, lim, cfg.Database.Intensity, allow, log)
+		v, err := vs.of(allow)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		sw, err := newWatch(cfg, w, db, allow.Needs())
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		sw.Visitor = v
 		sw.Sweeper = newSweeper(&l, sweeps, lim, db, allow.Needs(), log)
 		sc.Watches = append(sc.Watches, sw)
 	}
-	return sensor.New(sc), nil
+	return sensor.New(sc), vs, nil
 }
 
 // newWatch turns one watch of the configuration into what the loop needs.

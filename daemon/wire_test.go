@@ -15,6 +15,8 @@ import (
 	"sonde/config"
 	"sonde/daemon/internal/inventory"
 	"sonde/probes"
+	"sonde/probes/engine"
+	"sonde/probes/engine/enginetest"
 	"sonde/probes/ports"
 )
 
@@ -178,9 +180,15 @@ tcp_ports = "1-100"
 udp_ports = ""
 `)
 	db := mustDatabase(t, "Probe TCP NULL q||\n")
-	if _, err := newSensor(cfg, db, nil, nil, slog.New(slog.DiscardHandler)); err != nil {
+	loops := []engine.Loop{enginetest.New()}
+	_, visits, err := newSensor(cfg, db, nil, loops, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
 		t.Fatal(err)
 	}
+	if len(visits.made) != 2 {
+		t.Errorf("%d visitors for two sets of permissions", len(visits.made))
+	}
+	visits.close()
 	both, err := newWatch(cfg, &cfg.Watches[0], db, probes.NeedCredentials)
 	if err != nil {
 		t.Fatal(err)
