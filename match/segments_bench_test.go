@@ -18,7 +18,7 @@ func (b *bench) segments(what string, answers []*benchAnswer) {
 	const tries, minLength = 5, 4096
 	sc := NewScratch()
 	var whole, pieces time.Duration
-	worst, n := 0.0, 0
+	worst, name, n := 0.0, "", 0
 	for _, a := range answers {
 		if len(a.data) < minLength {
 			continue
@@ -42,8 +42,10 @@ func (b *bench) segments(what string, answers []*benchAnswer) {
 		n++
 		whole += least(one)
 		pieces += least(many)
-		worst = max(worst, float64(least(many))/float64(least(one)))
+		if ratio := float64(least(many)) / float64(least(one)); ratio > worst {
+			worst, name = ratio, a.name
+		}
 	}
-	b.t.Logf("%d %s of at least %d bytes in segments of %d: %.2f times the whole, worst %.2f", n, what,
-		minLength, segment, float64(pieces)/float64(whole), worst)
+	b.t.Logf("%d %s of at least %d bytes in segments of %d: %.2f times the whole, worst %.2f (%s)", n, what,
+		minLength, segment, float64(pieces)/float64(whole), worst, name)
 }
