@@ -38,7 +38,7 @@ func measureLab(t *testing.T) labFigures {
 	older := scanIn(t, labNamespace, "sonde-debian.json", targets, ports, append(fast, "--database", nmapFile)...)
 	nmapPath, nmapTook := earlierNmap(t)
 	if nmapPath == "" {
-		nmapPath, nmapTook = nmapScan(t, "nmap.xml", targets, ports)
+		nmapPath, nmapTook = nmapScan(t, labNamespace, "nmap.xml", targets, ports)
 	}
 	f := labFigures{ratio: nmapTook.Seconds() / own.took.Seconds(), own: gradeScan(t, own.path)}
 	withTheirs, reference := gradeScan(t, theirs.path), gradeScan(t, nmapPath)

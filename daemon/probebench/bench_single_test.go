@@ -5,6 +5,7 @@ package probebench
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -14,7 +15,6 @@ import (
 	"time"
 
 	"sonde/probes"
-	"sonde/probes/session"
 )
 
 const (
@@ -52,7 +52,7 @@ func measureSingle(t *testing.T) {
 		first, again := single(t, labNamespace, at)
 		farFirst, farAgain := single(t, far, at)
 		server := serverTime(t, at, s.service)
-		_, nmapTook := nmapScan(t, "nmap-"+s.service+".xml", []string{at.Addr().String()}, "T:"+portText(at))
+		_, nmapTook := nmapScan(t, labNamespace, "nmap-"+s.service+".xml", []string{at.Addr().String()}, fmt.Sprintf("T:%d", at.Port()))
 		trips := func(near, away time.Duration) float64 { return (away - near).Seconds() / (2 * cable).Seconds() }
 		t.Logf("%-22s %9.0f %9.0f %7.1f %9.0f %9.0f %7.1f %9.1f %9.0f", s.service+" "+at.String(), ms(first), ms(farFirst),
 			trips(first, farFirst), ms(again), ms(farAgain), trips(again, farAgain), ms(server), ms(nmapTook))
@@ -133,26 +133,26 @@ func converse(at netip.AddrPort, service string) (time.Duration, error) {
 	return time.Since(begin), err
 }
 
-// measureSilent gives the time of a port that accepts and stays silent.
-func measureSilent(t *testing.T, ns string) time.Duration {
+// measureSilent gives the time of a port that accepts and stays silent. The
+// reference scanner asks it at the same time; show waits for its end and tells
+// both.
+func measureSilent(t *testing.T) (took time.Duration, show func()) {
+	ns := crowdNamespace(t)
 	server := start(t, ns, "serve", serveSpec{Port: crowdPort}, nil)
-	defer server.stop(nil)
+	at := peerAt(1)
+	_, nmapTook := startNmap(t, ns, "nmap-silent.xml", []string{at.String()}, fmt.Sprintf("T:%d", crowdPort))
 	var r visitResult
-	start(t, ns, "visit", visitSpec{Jobs: []job{{Addr: peerAt(1), Port: crowdPort, Transport: probes.TCP,
-		Known: session.Remembered{}}}}, nil).wait(&r)
+	start(t, ns, "visit", visitSpec{Jobs: []job{{Addr: at, Port: crowdPort, Transport: probes.TCP}}}, nil).wait(&r)
 	v := r.Visits[0][0]
-	took := time.Duration(v.Micros) * time.Microsecond
-	t.Logf("a silent port: %v, %d connections, %d probes, outcome %s", took.Round(time.Millisecond),
-		v.Cost.Connections, v.Cost.Probes, v.Outcome)
+	took = time.Duration(v.Micros) * time.Microsecond
 	if v.Outcome != probes.OutcomeSilent || took > maxSilent+noise {
 		t.Errorf("a silent port is %s after %v, want silent after at most %v", v.Outcome, took, maxSilent)
 	}
-	return took
+	return took, func() {
+		t.Logf("a silent port: %v, %d connections, %d probes, outcome %s; the reference takes %v",
+			took.Round(time.Millisecond), v.Cost.Connections, v.Cost.Probes, v.Outcome, nmapTook().Round(100*time.Millisecond))
+		server.stop(nil)
+	}
 }
 
 func ms(d time.Duration) float64 { return d.Seconds() * 1000 }
-
-func portText(at netip.AddrPort) string {
-	_, port, _ := net.SplitHostPort(at.String())
-	return port
-}

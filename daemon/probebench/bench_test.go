@@ -14,17 +14,18 @@ import (
 func TestBenchProbe(t *testing.T) {
 	needRoot(t)
 	var (
-		figures            labFigures
-		silent, cpu, plain time.Duration
-		conns, mib         float64
+		figures    labFigures
+		cpu, plain time.Duration
+		conns, mib float64
 	)
 	// The small ones first: what they show needs no patience.
 	t.Run("banners", func(t *testing.T) { cpu, plain = measureBanners(t) })
-	t.Run("silent", func(t *testing.T) { silent = measureSilent(t, crowdNamespace(t)) })
+	silent, showSilent := measureSilent(t)
 	t.Run("held", func(t *testing.T) { mib = measureHeld(t) })
 	t.Run("revisit", func(t *testing.T) { conns = measureRevisit(t) })
 	t.Run("single", measureSingle)
 	t.Run("lab", func(t *testing.T) { figures = measureLab(t) })
+	showSilent()
 	fmt.Printf("probe: lab_ratio=%.1f services=%d products=%d versions=%d wrong=%d silent_s=%.1f "+
 		"conns_per_revisit=%.2f rss_mib_10k=%.0f cpu_us_per_conn=%.0f cpu_us_per_conn_net=%.0f\n",
 		figures.ratio, figures.own.services, figures.own.products, figures.own.versions, figures.own.wrong,

@@ -202,7 +202,7 @@ func TestHundredVisits(t *testing.T) {
 		}
 		t.Logf("%v %s: %v", list[i], last.Service, outcomes)
 		if last.Outcome != probes.OutcomeAnswered {
-			t.Errorf("%v: after %d visits %s %s: %s", last.key(), visits, last.Outcome, last.Reason, list[i].Known.Probe)
+			t.Errorf("%v: after %d of %d visits %s %s: %s", last.key(), len(rounds), visits, last.Outcome, last.Reason, list[i].Known.Probe)
 			banned[last.Addr.String()] = true
 		}
 	}

@@ -51,6 +51,7 @@ func theLab(t testing.TB) []truth {
 	defer lab.Unlock()
 	if !slices.Contains(strings.Fields(run(t, "ip", "netns", "list")), labNamespace) {
 		lab.down = filepath.Join(filepath.Dir(up), "down.sh")
+		run(t, lab.down) // what an earlier boot left
 		t.Logf("the lab: %s", run(t, up, "train"))
 	}
 	run(t, "python3", shared(t, "lab/lab.py"), "truth", "train")

@@ -4,6 +4,7 @@ package probebench
 
 import (
 	"encoding/xml"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,22 +14,46 @@ import (
 	"time"
 )
 
-// nmapScan runs the reference scanner's service scan, as its users would, on
-// addresses and ports of the lab, and gives its result as XML and its time.
-func nmapScan(t testing.TB, name string, targets []string, ports string) (path string, took time.Duration) {
+// nmapScan runs the reference scanner's service scan, as its users would, and
+// gives its result as XML and its time.
+func nmapScan(t testing.TB, ns, name string, targets []string, ports string) (path string, took time.Duration) {
+	t.Helper()
+	path, wait := startNmap(t, ns, name, targets, ports)
+	return path, wait()
+}
+
+// startNmap lets the reference scanner run beside other measurements: most of
+// the time it waits.
+func startNmap(t testing.TB, ns, name string, targets []string, ports string) (path string, wait func() time.Duration) {
 	t.Helper()
 	path = filepath.Join(outputs(t), name)
 	kinds := []string{"-sS"}
 	if strings.Contains(ports, "U:") {
 		kinds = append(kinds, "-sU")
 	}
-	args := slices.Concat([]string{"netns", "exec", labNamespace, "nmap", "-n", "-Pn", "-sV", "-T4"},
-		kinds, []string{"-p", ports, "-oX", path}, targets)
-	start := time.Now()
-	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
-		t.Fatalf("nmap: %v: %s", err, out)
+	cmd := exec.Command("ip", slices.Concat([]string{"netns", "exec", ns, "nmap", "-n", "-Pn", "-sV", "-T4"},
+		kinds, []string{"-p", ports, "-oX", path}, targets)...)
+	type end struct {
+		took time.Duration
+		err  error
 	}
-	return path, time.Since(start)
+	ended := make(chan end, 1)
+	go func() {
+		begin := time.Now()
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("nmap: %w: %s", err, out)
+		}
+		ended <- end{time.Since(begin), err}
+	}()
+	return path, func() time.Duration {
+		t.Helper()
+		e := <-ended
+		if e.err != nil {
+			t.Fatal(e.err)
+		}
+		return e.took
+	}
 }
 
 // earlierNmap gives a result that the environment names, or "".

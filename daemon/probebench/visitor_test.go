@@ -66,6 +66,10 @@ func (k key) String() string {
 	return netip.AddrPortFrom(k.Addr, k.Port).String() + "/" + string(k.Transport)
 }
 
+// maxMisses in a row end the visits to an endpoint: it will not come back, and
+// each takes as long as a visit may.
+const maxMisses = 3
+
 // visitSpec says what the role visit does.
 type visitSpec struct {
 	Jobs     []job
@@ -116,14 +120,20 @@ func visitRole(ctx context.Context, spec []byte, ready func(any)) (any, error) {
 	for i, j := range s.Jobs {
 		all.Go(func() {
 			known := j.Known
+			misses := 0
 			for range max(1, s.Rounds) {
+				if misses == maxMisses {
+					break
+				}
 				hosts[j.Addr] <- struct{}{}
 				slots <- struct{}{}
 				o := visitOnce(ctx, v, j, known)
 				<-slots
 				<-hosts[j.Addr]
+				misses++
 				if o.Strength == probes.Hard || o.Strength == probes.Soft {
 					known = session.Recall(&o.Observation)
+					misses = 0
 				}
 				if s.Rounds > 2 {
 					o.Evidence = nil // thousands of them
