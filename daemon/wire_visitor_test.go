@@ -1,0 +1,111 @@
+package main
+
+import (
+	"log/slog"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sonde/config"
+	"sonde/probes"
+	"sonde/probes/engine"
+	"sonde/probes/engine/enginetest"
+	"sonde/probes/session"
+)
+
+// TestVisitsKeepToTheBudget makes ten visits to each of five hosts, one of
+// which is silent, at the daemon's defaults: each host has at most one visit
+// with two connections at a time, and one new connection per second; the silent
+// one delays no other.
+func TestVisitsKeepToTheBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const hosts, perHost = 5, 10
+		l := ofConfig(&config.Default().Limits)
+		l.visit = 8 // connections: four visits
+		lim, err := l.limiter()
+		if err != nil {
+			t.Fatal(err)
+		}
+		db := mustDatabase(t, "Probe TCP NULL q||\ntotalwaitms 2000\nmatch ssh m|^SSH-2\\.0-(\\S+)| v/$1/\n")
+		loop := enginetest.New()
+		vs := newVisitors([]engine.Loop{loop}, &l, lim, db, 7, config.Identity{}, slog.New(slog.DiscardHandler))
+		v, err := vs.of(session.Allow{})
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		addr := func(host int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, byte(host)}) }
+		inAll, open := 0, map[netip.Addr]int{}
+		last := map[netip.Addr]time.Time{}
+		for host := range hosts {
+			for port := range uint16(perHost) {
+				to := netip.AddrPortFrom(addr(host), 1000+port)
+				loop.Serve("tcp", to, func(r *enginetest.Remote) {
+					if since := loop.Now().Sub(last[to.Addr()]); since < time.Second-10*time.Millisecond {
+						t.Errorf("%s: a connection %v after another", to, since)
+					}
+					last[to.Addr()] = loop.Now()
+					open[to.Addr()]++
+					if inAll++; inAll > l.visit || open[to.Addr()] > l.hostConnections {
+						t.Errorf("%s: %d connections, %d in all", to, open[to.Addr()], inAll)
+					}
+					r.OnClose(func() { open[to.Addr()]--; inAll-- })
+					if host > 0 {
+						r.Accept(time.Millisecond)
+						r.Send(50*time.Millisecond, []byte("SSH-2.0-box\r\n"))
+					}
+				})
+			}
+		}
+		left, answered := map[netip.Addr]int{}, 0
+		began := time.Now()
+		ended := map[netip.Addr]time.Duration{}
+		for port := range uint16(perHost) {
+			for host := range hosts {
+				left[addr(host)]++
+				ep := probes.Endpoint{Addr: addr(host), Port: 1000 + port, Transport: probes.TCP}
+				v.Begin(ep, session.Remembered{}, func(o probes.Observation) {
+					left[o.Addr]--
+					if o.Version == "box" {
+						answered++
+					}
+					ended[o.Addr] = time.Since(began)
+				})
+			}
+		}
+		unfinished := func() (n int) {
+			for _, k := range left {
+				n += k
+			}
+			return n
+		}
+		for unfinished() > 0 && time.Since(began) < 5*time.Minute {
+			time.Sleep(time.Millisecond) // the rates' clock and the loop's go together
+			synctest.Wait()
+			loop.RunUntil(enginetest.Epoch.Add(time.Since(began)))
+		}
+		if n := unfinished(); n > 0 {
+			t.Fatalf("%d visits never ended", n)
+		}
+		if answered != (hosts-1)*perHost {
+			t.Errorf("%d of %d answered", answered, (hosts-1)*perHost)
+		}
+		for host := 1; host < hosts; host++ {
+			if d := ended[addr(host)]; d > 20*time.Second {
+				t.Errorf("the visits to %s took %v", addr(host), d)
+			}
+		}
+		if d := ended[addr(0)]; d < 40*time.Second {
+			t.Errorf("the silent host was done after %v already", d)
+		}
+		if inAll != 0 {
+			t.Errorf("%d connections are left", inAll)
+		}
+		done := make(chan struct{})
+		go func() { vs.close(); close(done) }()
+		synctest.Wait()
+		loop.Run()
+		<-done
+	})
+}
