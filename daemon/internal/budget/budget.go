@@ -7,8 +7,9 @@
 // not hold for loopback, where there is no wire to fill and no device to harm.
 // The limit of connections in all does.
 //
-// Who asks is either made to wait, or told later by a call. In both cases the
-// first who asked of a host, and the first whose host is ready of all, comes
+// Conversations are granted what they ask for at once, or told later by a call,
+// so that a wait costs no goroutine; discovery waits in [Limiter.Packet]. The
+// first who asked of a host, and of all the first whose host is ready, comes
 // first: who waits for its host stands in nobody else's way.
 //
 // # Cost

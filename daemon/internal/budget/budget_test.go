@@ -3,7 +3,6 @@ package budget
 import (
 	"context"
 	"errors"
-	"net"
 	"net/netip"
 	"sync"
 	"testing"
@@ -105,7 +104,7 @@ func TestPace(t *testing.T) {
 			l := limiter(t, tt.limits)
 			began := time.Now()
 			for range tt.n {
-				if err := l.WaitPace(t.Context(), netip.AddrPortFrom(tt.addr, 22)); err != nil {
+				if err := waitPace(t.Context(), l, netip.AddrPortFrom(tt.addr, 22)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -126,7 +125,7 @@ func TestPaceAndPacketObeyDeadline(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Packet: %v", err)
 		}
-		if err := l.WaitPace(ctx, netip.AddrPortFrom(remote, 22)); !errors.Is(err, context.DeadlineExceeded) {
+		if err := waitPace(ctx, l, netip.AddrPortFrom(remote, 22)); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Pace: %v", err)
 		}
 	})
@@ -137,7 +136,7 @@ func open(t *testing.T, l *Limiter, n int, to func(i int) netip.Addr) (releases 
 	t.Helper()
 	for i := range n {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		release, err := l.Conn(ctx, to(i))
+		release, err := waitConnect(ctx, l, to(i))
 		cancel()
 		if err != nil {
 			if !errors.Is(err, context.DeadlineExceeded) {
@@ -195,7 +194,7 @@ func TestVisitsDoNotDeadlock(t *testing.T) {
 				addr = loopback
 			}
 			running.Go(func() {
-				end, err := l.Visit(t.Context(), addr)
+				end, err := waitAdmit(t.Context(), l, addr)
 				if err != nil {
 					t.Error(err)
 					return
@@ -206,7 +205,7 @@ func TestVisitsDoNotDeadlock(t *testing.T) {
 				}
 				mu.Unlock()
 				for range 2 {
-					release, err := l.Conn(t.Context(), addr)
+					release, err := waitConnect(t.Context(), l, addr)
 					if err != nil {
 						t.Error(err)
 					} else {
@@ -228,7 +227,7 @@ func TestContextEndsWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := limiter(t, defaults)
 		open(t, l, 2, func(int) netip.Addr { return remote })
-		end, err := l.Visit(t.Context(), remote)
+		end, err := waitAdmit(t.Context(), l, remote)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -236,12 +235,12 @@ func TestContextEndsWaiting(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var waiting sync.WaitGroup
 		waiting.Go(func() {
-			if _, err := l.Conn(ctx, remote); !errors.Is(err, context.Canceled) {
+			if _, err := waitConnect(ctx, l, remote); !errors.Is(err, context.Canceled) {
 				t.Errorf("Conn: %v", err)
 			}
 		})
 		waiting.Go(func() {
-			if _, err := l.Visit(ctx, remote); !errors.Is(err, context.Canceled) {
+			if _, err := waitAdmit(ctx, l, remote); !errors.Is(err, context.Canceled) {
 				t.Errorf("Visit: %v", err)
 			}
 		})
@@ -257,7 +256,7 @@ func TestContextEndsWaiting(t *testing.T) {
 func TestIdleHostsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := limiter(t, defaults)
-		held, err := l.Conn(t.Context(), remote)
+		held, err := waitConnect(t.Context(), l, remote)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -285,36 +284,5 @@ func TestNewRefusesNonsense(t *testing.T) {
 		if _, err := New(bad); err == nil {
 			t.Errorf("no error for %d connections", connections)
 		}
-	}
-}
-
-func TestDialer(t *testing.T) {
-	server, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	d := &Dialer{Limiter: limiter(t, defaults)}
-	c, err := d.DialContext(t.Context(), "tcp", server.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := inUse(d.Limiter); n != 1 {
-		t.Errorf("%d connections count, want 1", n)
-	}
-	c.Close()
-	c.Close()
-	if n := inUse(d.Limiter); n != 0 {
-		t.Errorf("%d connections count after Close", n)
-	}
-	server.Close()
-	if _, err := d.DialContext(t.Context(), "tcp", server.Addr().String()); err == nil {
-		t.Error("dialled a closed port")
-	}
-	if _, err := d.DialContext(t.Context(), "tcp", "localhost:1"); err == nil {
-		t.Error("dialled a name")
-	}
-	if n := inUse(d.Limiter); n != 0 {
-		t.Errorf("%d connections count after failures", n)
 	}
 }

@@ -25,8 +25,8 @@ func await(ctx context.Context, ask func(ready func()) (func(), bool)) (release 
 	}
 }
 
-// WaitPace is [Limiter.Pace] for who can wait.
-func (l *Limiter) WaitPace(ctx context.Context, to netip.AddrPort) error {
+// waitPace is Limiter.Pace for who can wait.
+func waitPace(ctx context.Context, l *Limiter, to netip.AddrPort) error {
 	_, err := await(ctx, func(ready func()) (func(), bool) { return l.Pace(to, ready) })
 	if err != nil {
 		return fmt.Errorf("connection to %s: %w", to, err)
@@ -34,8 +34,8 @@ func (l *Limiter) WaitPace(ctx context.Context, to netip.AddrPort) error {
 	return nil
 }
 
-// Conn is [Limiter.Connect] for who can wait.
-func (l *Limiter) Conn(ctx context.Context, a netip.Addr) (release func(), err error) {
+// waitConnect is Limiter.Connect for who can wait.
+func waitConnect(ctx context.Context, l *Limiter, a netip.Addr) (release func(), err error) {
 	release, err = await(ctx, func(ready func()) (func(), bool) { return l.Connect(a, ready) })
 	if err != nil {
 		return nil, fmt.Errorf("connection to %s: %w", a, err)
@@ -43,8 +43,8 @@ func (l *Limiter) Conn(ctx context.Context, a netip.Addr) (release func(), err e
 	return release, nil
 }
 
-// Visit is [Limiter.Admit] for who can wait.
-func (l *Limiter) Visit(ctx context.Context, a netip.Addr) (release func(), err error) {
+// waitAdmit is Limiter.Admit for who can wait.
+func waitAdmit(ctx context.Context, l *Limiter, a netip.Addr) (release func(), err error) {
 	release, err = await(ctx, func(ready func()) (func(), bool) { return l.Admit(a, ready) })
 	if err != nil {
 		return nil, fmt.Errorf("visit to %s: %w", a, err)
