@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"sonde/probes"
+	"sonde/probes/engine"
 	"sonde/probes/session"
+	visitors "sonde/probes/visitor"
 )
 
 // A visitor is the border that is measured here.
@@ -20,13 +22,28 @@ type visitor interface {
 	Visit(ctx context.Context, ep probes.Endpoint, known session.Remembered) probes.Observation
 }
 
-// newVisitor makes the implementation under test; nothing else here names it.
-// It asks whatever may be asked, but guesses no credential.
+// newVisitor makes the implementation under test as the program does; nothing
+// else here names it. It asks whatever may be asked, but guesses no credential.
 func newVisitor(db *probes.Database) (v visitor, stop func(), err error) {
 	s := session.DefaultSettings()
 	s.Allow = session.Allow{Held: true, Industrial: true}
 	p, err := session.New(session.Config{Database: db, Settings: s})
-	return p, func() {}, err
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := engine.New(engine.Config{})
+	if err != nil {
+		return nil, nil, err
+	}
+	made, err := visitors.New(visitors.Config{Loops: e.Loops(), Prober: p})
+	if err != nil {
+		e.Close()
+		return nil, nil, err
+	}
+	return made, func() {
+		made.Close()
+		e.Close()
+	}, nil
 }
 
 // loadDatabase loads the built-in probe files, or the one at path.
