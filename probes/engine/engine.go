@@ -66,8 +66,8 @@ type Handler interface {
 
 // A Conn is one connection or UDP socket of a loop.
 type Conn interface {
-	// Send queues b, which must not change until Sent, Ended or Close. It may
-	// be called before Opened.
+	// Send queues b, which must not change before Sent; where that never
+	// comes, not at all. It may be called before Opened.
 	Send(b []byte)
 	// Close closes the connection; nothing of it is told any more. What the
 	// system takes of what was sent still goes out, the rest is dropped. It

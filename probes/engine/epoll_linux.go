@@ -28,9 +28,9 @@ type epollLoop struct {
 	table []entry // of open sockets, by slot
 	free  []int32 // slots not in use
 	names sockaddrs
-	oob   [256]byte      // for one control message, and …
-	scrap [1]byte        // … the datagram that it is about, which we know
-	buf   [readSize]byte // of all sockets: who waits owns none
+	oob   [256]byte // for one control message, and …
+	scrap [1]byte   // … the datagram that it is about, which we know
+	buf   []byte    // of all sockets, readSize long: who waits owns none
 }
 
 // An entry is a slot of the table. Events name slot and generation, so that
@@ -51,7 +51,7 @@ func newEpollLoop(p *pool) (*epollLoop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &epollLoop{poll: poll}
+	l := &epollLoop{poll: poll, buf: make([]byte, readSize)}
 	l.init(p, l, poll.wake)
 	return l, nil
 }

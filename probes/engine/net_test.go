@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -125,6 +126,33 @@ func TestSourcePortOfForeignDialer(t *testing.T) {
 		synctest.Wait()
 		if !errors.Is(r.Err, errors.ErrUnsupported) {
 			t.Errorf("told %v", r)
+		}
+	})
+}
+
+// slowNet takes a second to notice that nobody wants its connection any more.
+type slowNet struct{ gone atomic.Bool }
+
+func (n *slowNet) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
+	<-ctx.Done()
+	time.Sleep(time.Second)
+	n.gone.Store(true)
+	return nil, ctx.Err()
+}
+
+func TestCloseWaitsForGoroutines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &slowNet{}
+		e, err := engine.NewNet(engine.Config{Loops: 1}, engine.Net{Dialer: n})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, l := &enginetest.Recorder{}, e.Loops()[0]
+		l.Post(func() { r.Open(l, somewhere) })
+		synctest.Wait()
+		e.Close()
+		if !n.gone.Load() || !errors.Is(r.Err, net.ErrClosed) {
+			t.Errorf("goroutine gone: %v, told %v", n.gone.Load(), r)
 		}
 	})
 }

@@ -3,7 +3,6 @@ package engine_test
 import (
 	"errors"
 	"io"
-	"net"
 	"net/netip"
 	"sync"
 	"testing"
@@ -50,32 +49,5 @@ func TestLoopsShareTheSockets(t *testing.T) {
 				t.Errorf("%d connections took %v", 2*each, took)
 			}
 		})
-	}
-}
-
-// TestNothingStaysUnread: a peer is faster than we are, and what is left when
-// it has closed comes without another event.
-func TestNothingStaysUnread(t *testing.T) {
-	const size = 8 << 20
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	go func() {
-		c, err := ln.Accept()
-		if err != nil {
-			return
-		}
-		c.Write(make([]byte, size))
-		c.Close()
-	}()
-	h := enginetest.Real(t, openSystem(t, engine.Config{Loops: 1}))
-	r := &enginetest.Recorder{Discard: true}
-	r.OnReceived = func([]byte) { time.Sleep(2 * time.Millisecond) } // we are slow
-	to := netip.MustParseAddrPort(ln.Addr().String())
-	h.Do(func() { r.Open(h.Loop, engine.Dial{Network: "tcp", Remote: to, Timeout: 5 * time.Second}) })
-	if !h.Wait(func() bool { return r.Has("Ended", 1) }) || r.Bytes != size {
-		t.Errorf("%d bytes of %d, told %v", r.Bytes, size, r)
 	}
 }

@@ -126,7 +126,7 @@ func (c *tcpConn) read() {
 		if c.state != stateOpen {
 			return
 		}
-		buf := c.ep.buf[:]
+		buf := c.ep.buf
 		n, err := unix.Read(int(c.fd), buf)
 		switch {
 		case n > 0:

@@ -149,7 +149,7 @@ func (c *udpConn) read() {
 		if c.state != stateOpen {
 			return
 		}
-		buf := c.ep.buf[:]
+		buf := c.ep.buf
 		n, sa, err := unix.Recvfrom(int(c.fd), buf, unix.MSG_DONTWAIT)
 		switch err {
 		case nil:
