@@ -51,7 +51,7 @@ func TestConnectErrors(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.err.Error(), func(t *testing.T) {
 			err := &net.OpError{Op: "dial", Net: "tcp", Err: tt.err}
-			p, newErr := New(Config{Database: db, Settings: quick(), Dialer: errDialer{err}})
+			p, newErr := newDialProber(dialConfig{Database: db, Settings: quick(), Dialer: errDialer{err}})
 			if newErr != nil {
 				t.Fatal(newErr)
 			}
@@ -80,7 +80,7 @@ func (selfDialer) DialContext(context.Context, string, string) (net.Conn, error)
 
 func TestConnectToOurselvesIsRefused(t *testing.T) {
 	db := load(t, testDatabase, 80, false)
-	p, err := New(Config{Database: db, Settings: quick(), Dialer: selfDialer{}})
+	p, err := newDialProber(dialConfig{Database: db, Settings: quick(), Dialer: selfDialer{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestConnectToOurselvesIsRefused(t *testing.T) {
 func TestPaceComesBeforeEachConnect(t *testing.T) {
 	s := serveLoopback(t, "tcp4", reply(page))
 	calls := 0
-	p, err := New(Config{
+	p, err := newDialProber(dialConfig{
 		Database: load(t, testDatabase, s.addr.Port(), false),
 		Settings: quick(),
 		Pace: func(_ context.Context, addr netip.AddrPort) error {
@@ -114,7 +114,7 @@ func TestPaceComesBeforeEachConnect(t *testing.T) {
 }
 
 func TestPaceThatNeverAllowsIsInconclusive(t *testing.T) {
-	p, err := New(Config{
+	p, err := newDialProber(dialConfig{
 		Database: load(t, testDatabase, 80, false),
 		Settings: quick(),
 		Dialer:   noDialer{t},
@@ -139,11 +139,11 @@ func TestSettingsAreChecked(t *testing.T) {
 	} {
 		s := quick()
 		edit(&s)
-		if _, err := New(Config{Database: db, Settings: s}); err == nil {
+		if _, err := newDialProber(dialConfig{Database: db, Settings: s}); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if _, err := New(Config{Settings: quick()}); err == nil {
+	if _, err := newDialProber(dialConfig{Settings: quick()}); err == nil {
 		t.Error("no database: no error")
 	}
 }
@@ -158,7 +158,7 @@ func (r *recorder) DialContext(_ context.Context, network, address string) (net.
 
 func TestZoneIsDialled(t *testing.T) {
 	var dialled recorder
-	p, err := New(Config{Database: load(t, testDatabase, 80, false), Settings: quick(), Dialer: &dialled})
+	p, err := newDialProber(dialConfig{Database: load(t, testDatabase, 80, false), Settings: quick(), Dialer: &dialled})
 	if err != nil {
 		t.Fatal(err)
 	}

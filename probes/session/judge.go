@@ -51,7 +51,12 @@ func (v *visit) look(ln *lane) {
 // rule (part 2, row 2).
 func (v *visit) judge(ln *lane) (over bool) {
 	l, f := ln.line, ln.found
-	if !l.answer.heard() {
+	switch {
+	case l.answer.heard():
+	case ln.null && l.open():
+		v.unheard = true
+		return false
+	default:
 		v.closing(l)
 		return v.shut
 	}
@@ -75,7 +80,7 @@ func (v *visit) judge(ln *lane) (over bool) {
 	if !inside && (ln.tunnelled || f.id.Service == "ssl") {
 		v.leads = true
 		if ln.tunnelled {
-			v.behind = f
+			v.behind = &f
 		}
 	}
 	return true

@@ -37,7 +37,7 @@ sslports 853
 		{5, false, "unknown"},
 	}
 	for _, tt := range tests {
-		v := newVisit(newProber(t, nil, db, quick()), probes.Endpoint{Port: tt.port, Transport: probes.TCP}, Remembered{})
+		v := newVisit(newProber(t, nil, db, quick()).Prober, probes.Endpoint{Port: tt.port, Transport: probes.TCP}, Remembered{})
 		if got := v.isTLSPort(); got != tt.want {
 			t.Errorf("port %d (%s): %v", tt.port, tt.why, got)
 		}
@@ -49,7 +49,7 @@ func TestOrderOfProbes(t *testing.T) {
 	order := func(port uint16, tunnel probes.Tunnel, intensity int, soft string) []string {
 		settings := quick()
 		settings.Intensity = intensity
-		v := newVisit(newProber(t, nil, db, settings), probes.Endpoint{Port: port, Transport: probes.TCP}, Remembered{})
+		v := newVisit(newProber(t, nil, db, settings).Prober, probes.Endpoint{Port: port, Transport: probes.TCP}, Remembered{})
 		v.tunnel = tunnel
 		if soft != "" {
 			v.best = finding{strength: probes.Soft}

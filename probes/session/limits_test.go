@@ -135,7 +135,7 @@ match controller m|^c|
 		{probes.UDP, 47808, "industrial port"},
 	}
 	for _, tt := range tests {
-		p, err := New(Config{Database: db, Settings: quick(), Dialer: noDialer{t}})
+		p, err := newDialProber(dialConfig{Database: db, Settings: quick(), Dialer: noDialer{t}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -138,22 +138,22 @@ func (m *Machine) heardOut(l *line) bool {
 }
 
 // mustStay lets a silent connection live on while an older one of ours is
-// there, and for a moment after. A server that serves one client at a time
-// reads from it only then, and must not be cheated of its answer.
+// there. A server that serves one client at a time reads from it only then, and
+// must not be cheated of its answer.
 func (m *Machine) mustStay(l *line) bool {
-	if !l.beside || m.budget.patience() == 0 {
+	if m.lines[0] == l || m.ep.Transport == probes.UDP || m.budget.patience() == 0 {
 		return false
 	}
-	stay := l.cleared.Add(afterOlder)
-	if m.lines[0] != l {
-		stay = m.now.Add(afterOlder)
-	}
-	if !m.now.Before(stay) {
-		return false
-	}
-	l.until = earlier(stay, m.now.Add(m.budget.patience()))
-	l.patience = l.until
+	m.prolong(l)
 	return true
+}
+
+// prolong gives a silent connection a moment more.
+func (m *Machine) prolong(l *line) {
+	stay := m.until(afterOlder)
+	if l.phase == listening && !l.answer.heard() && l.until.Before(stay) {
+		l.patience, l.until = stay, stay
+	}
 }
 
 // send sends payload on l.
@@ -173,6 +173,7 @@ func (m *Machine) close(l *line) {
 	m.lines = slices.Delete(m.lines, i, i+1)
 	for _, younger := range m.lines[i:] {
 		younger.cleared = m.now
+		m.prolong(younger) // its turn may have come
 	}
 	l.then = nil
 	if l.gone {

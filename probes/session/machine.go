@@ -137,6 +137,7 @@ func (m *Machine) act(a Action) { m.actions = append(m.actions, a) }
 func (m *Machine) finish() {
 	m.ladder = ladder{}
 	m.closeAll()
+	m.lingered = m.lingered || m.unheard && m.budget.probes == 0
 	if m.entered {
 		m.leaveTunnel()
 	}

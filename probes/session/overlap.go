@@ -30,13 +30,12 @@ type ladder struct {
 
 	alone   bool          // one connection at a time: the peer turned us away
 	suspect *probes.Probe // was turned away, or just hung up on
-	trusted bool          // the peer hangs up though nobody is beside
 }
 
 // ascend begins with the probes. The first is sent on reuse, if there is one;
 // null is a silent connection that stays open beside them.
 func (m *Machine) ascend(reuse, null *line) {
-	m.ladder = ladder{climbing: true, spare: reuse, alone: m.ladder.alone, trusted: m.ladder.trusted}
+	m.ladder = ladder{climbing: true, spare: reuse, alone: m.ladder.alone}
 	if null == nil {
 		return
 	}
@@ -238,9 +237,10 @@ func (m *Machine) laneDone(ln *lane) {
 	case ln.state == laneAway, ln.found.blocked() && ln.line.beside:
 		m.retreat(ln)
 		return
-	case ln.state == laneEnded && ln.line.hungUp() && ln.line.beside && !m.ladder.trusted:
+	case ln.state == laneEnded && ln.line.hungUp() && ln.line.beside:
 		m.ladder.suspect = ln.probe
-		if null != nil && null.silent() && null.line.open() && m.budget.spent(0) == "" {
+		first := null != nil && m.ladder.lanes[1] == ln
+		if first && null.silent() && null.line.open() && m.budget.spent(0) == "" {
 			m.moveIn(ln, null)
 			return
 		}
@@ -249,7 +249,7 @@ func (m *Machine) laneDone(ln *lane) {
 	case ln.probe == m.ladder.suspect:
 		m.ladder.suspect = nil
 		if ln.state == laneEnded && ln.line.hungUp() { // it was not our others
-			m.ladder.alone, m.ladder.trusted = false, true
+			m.ladder.alone = false
 		}
 	}
 	if null != nil {

@@ -22,7 +22,7 @@
 // [Settings.MaxBytes] bytes and waits at most [Settings.MaxWait] for answers.
 // It holds at most [Settings.Connections] connections at a time, two while it
 // is new and its peer silent, and keeps [Settings.MaxAnswer] bytes of an
-// answer. While it waits it holds about 1 KiB and what came so far.
+// answer. While it waits it holds about 3 KiB and what came so far.
 //
 // # How to read it
 //
@@ -35,10 +35,7 @@
 package session
 
 import (
-	"context"
 	"errors"
-	"log/slog"
-	"net/netip"
 
 	"sonde/match"
 	"sonde/probes"
@@ -50,11 +47,6 @@ type Config struct {
 	Settings Settings
 	// Identity tells the peers who asks.
 	Identity probes.Identity
-
-	// What [Prober.Visit] needs besides.
-	Dialer Dialer
-	Pace   func(context.Context, netip.AddrPort) error
-	Log    *slog.Logger
 }
 
 // A Prober visits endpoints.
@@ -63,8 +55,6 @@ type Prober struct {
 	settings Settings
 	identity probes.Identity
 	ladders  ladders
-
-	blocking blocking
 }
 
 // New checks the settings and makes a Prober.
@@ -75,10 +65,7 @@ func New(cfg Config) (*Prober, error) {
 	if err := cfg.Settings.check(); err != nil {
 		return nil, err
 	}
-	return &Prober{
-		db: cfg.Database, settings: cfg.Settings, identity: cfg.Identity,
-		blocking: newBlocking(cfg),
-	}, nil
+	return &Prober{db: cfg.Database, settings: cfg.Settings, identity: cfg.Identity}, nil
 }
 
 // Settings gives those that bound the visits.

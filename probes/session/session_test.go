@@ -206,13 +206,13 @@ func endpoint(s *server) probes.Endpoint {
 	return probes.Endpoint{Addr: s.addr.Addr(), Port: s.addr.Port(), Transport: probes.TCP}
 }
 
-func newProber(t *testing.T, s *server, db *probes.Database, settings Settings) *Prober {
+func newProber(t *testing.T, s *server, db *probes.Database, settings Settings) *dialProber {
 	t.Helper()
-	cfg := Config{Database: db, Settings: settings}
+	cfg := dialConfig{Database: db, Settings: settings}
 	if s != nil && s.dialer != nil {
 		cfg.Dialer = s.dialer
 	}
-	p, err := New(cfg)
+	p, err := newDialProber(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func (m *Machine) conclude() {
 	}
 	m.leads, m.entered = false, true
 	m.closeAll()
-	m.ladder = ladder{alone: m.ladder.alone, trusted: m.ladder.trusted}
+	m.ladder = ladder{alone: m.ladder.alone}
 	m.enter()
 }
 
@@ -46,8 +46,8 @@ func (m *Machine) enter() {
 // leaveTunnel ends what enter began.
 func (v *visit) leaveTunnel() {
 	v.tunnel = probes.TLS // a failed handshake does not refute the match
-	if v.behind.strength == probes.Hard && v.best.strength != probes.Hard {
-		v.best = v.behind
+	if v.behind != nil && v.best.strength != probes.Hard {
+		v.best = *v.behind
 		if v.outcome == probes.OutcomeInconclusive {
 			v.outcome, v.reason = "", "" // that was of the tunnel
 		}
@@ -59,6 +59,7 @@ func (v *visit) leaveTunnel() {
 // without a tunnel.
 func (m *Machine) tryTLS(l *line) {
 	m.tunnel = probes.TLS
+	m.hellos = hellos(m.ep.Names)
 	m.shake(l, m.hellos[0], tlsTrial, func(again bool, err error) {
 		switch {
 		case err == nil:
@@ -104,6 +105,9 @@ func (m *Machine) noTunnelHere() {
 // connect did. After a handshake that succeeded it is neither: the peer speaks
 // TLS, but not now.
 func (m *Machine) connectTLS(ln *lane, i int, then func(l *line, away bool)) {
+	if m.hellos == nil {
+		m.hellos = hellos(m.ep.Names)
+	}
 	m.dial(ln, 0, func(l *line, failed *connectError) {
 		if failed != nil {
 			m.notThere(l, failed, then)

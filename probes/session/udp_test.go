@@ -152,7 +152,7 @@ func udpRetriesArePacedAndCounted(t *testing.T) {
 	settings := quick()
 	settings.MaxProbes = 1
 	calls := 0
-	p, err := New(Config{
+	p, err := newDialProber(dialConfig{
 		Database: loadSlow(t, s.addr.Port()), Settings: settings, Dialer: s.dialer,
 		Pace: func(context.Context, netip.AddrPort) error { calls++; return nil },
 	})

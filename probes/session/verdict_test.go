@@ -75,7 +75,7 @@ func TestVerdict(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			ep := probes.Endpoint{Addr: loopback, Port: 80, Transport: tt.transport}
-			v := newVisit(newProber(t, nil, db, quick()), ep, tt.known)
+			v := newVisit(newProber(t, nil, db, quick()).Prober, ep, tt.known)
 			tt.edit(v)
 			if got, reason := v.verdict(); got != tt.want || reason == "" {
 				t.Errorf("%s, reason %q; want %s", got, reason, tt.want)

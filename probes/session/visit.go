@@ -23,7 +23,7 @@ type visit struct {
 
 	tunnel probes.Tunnel
 	tls    []probes.TLSFacts
-	hellos []tlsprobe.Config // ways to offer TLS that are still open, best first
+	hellos []tlsprobe.Config // ways to offer TLS that are still open, best first; nil: all
 
 	best    finding
 	asked   []*probes.Probe // in this tunnel, or in clear
@@ -35,6 +35,7 @@ type visit struct {
 	accepted  bool // a TCP connect succeeded
 	heard     bool // at least one byte came
 	lingered  bool // a connection stayed open without a byte until its time was up
+	unheard   bool // no greeting came, which probes then may have cut short
 	undecided bool // a rule reached a limit on the way
 	cut       bool // an answer was cut off on the way
 	greeted   bool // the endpoint is known by the greeting that comes next
@@ -44,10 +45,10 @@ type visit struct {
 	stalled   bool // the last handshake had no end in time
 	elsewhere bool // an answer came from another port
 
-	leads   bool    // the last hard match names a tunnel to enter
-	entered bool    // such a tunnel was entered
-	behind  finding // what was said outside of the service inside
-	outside bool    // a known tunnel is shut: asked in clear
+	leads   bool     // the last hard match names a tunnel to enter
+	entered bool     // such a tunnel was entered
+	behind  *finding // what was said outside of the service inside, if anything
+	outside bool     // a known tunnel is shut: asked in clear
 
 	outcome     probes.Outcome // set when the visit ends for a reason of its own
 	state       probes.State
@@ -60,7 +61,6 @@ func newVisit(p *Prober, ep probes.Endpoint, known Remembered) *visit {
 	return &visit{
 		p: p, ep: ep, known: known,
 		budget:     budget{max: &p.settings},
-		hellos:     hellos(ep.Names),
 		industrial: isIndustrial(p.db, ep),
 	}
 }

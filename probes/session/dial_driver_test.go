@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -13,7 +12,6 @@ import (
 
 	"sonde/match"
 	"sonde/probes"
-	"sonde/probes/tlsprobe"
 )
 
 // A Dialer opens connections; *net.Dialer is one. The network is "tcp" or
@@ -22,25 +20,35 @@ type Dialer interface {
 	DialContext(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// blocking is what Visit needs besides.
-type blocking struct {
-	dialer Dialer
-	pace   func(context.Context, netip.AddrPort) error
-	log    *slog.Logger
+// dialConfig is what a dialProber needs.
+type dialConfig struct {
+	Database *probes.Database
+	Settings Settings
+	Dialer   Dialer // nil: a plain net.Dialer
+	// Pace returns when a connection or a datagram is allowed; nil: at once.
+	Pace func(context.Context, netip.AddrPort) error
 }
 
-func newBlocking(cfg Config) blocking {
-	b := blocking{cfg.Dialer, cfg.Pace, cfg.Log}
-	if b.dialer == nil {
-		b.dialer = new(net.Dialer)
+// A dialProber visits over connections of package net.
+type dialProber struct {
+	*Prober
+	dialer Dialer
+	pace   func(context.Context, netip.AddrPort) error
+}
+
+func newDialProber(cfg dialConfig) (*dialProber, error) {
+	p, err := New(Config{Database: cfg.Database, Settings: cfg.Settings})
+	if err != nil {
+		return nil, err
 	}
-	if b.pace == nil {
-		b.pace = func(ctx context.Context, _ netip.AddrPort) error { return ctx.Err() }
+	d := &dialProber{p, cfg.Dialer, cfg.Pace}
+	if d.dialer == nil {
+		d.dialer = new(net.Dialer)
 	}
-	if b.log == nil {
-		b.log = slog.New(slog.DiscardHandler)
+	if d.pace == nil {
+		d.pace = func(ctx context.Context, _ netip.AddrPort) error { return ctx.Err() }
 	}
-	return b
+	return d, nil
 }
 
 // Visit asks what listens at the endpoint over connections of package net. It
@@ -48,23 +56,19 @@ func newBlocking(cfg Config) blocking {
 //
 // It returns within some milliseconds after ctx is done, with the outcome
 // inconclusive unless the identity was already certain.
-func (p *Prober) Visit(ctx context.Context, ep probes.Endpoint, known Remembered) probes.Observation {
+func (p *dialProber) Visit(ctx context.Context, ep probes.Endpoint, known Remembered) probes.Observation {
 	d := &driver{
-		blocking: p.blocking, ctx: ctx, ep: ep, machine: p.NewMachine(ep, known, match.NewScratch()),
+		dialProber: p, ctx: ctx, ep: ep, machine: p.NewMachine(ep, known, match.NewScratch()),
 		pipes: make(map[int]*pipe), news: make(chan news),
 		timer: time.NewTimer(0), connectTimeout: p.settings.ConnectTimeout,
 	}
 	d.run()
-	o := d.machine.Observation(time.Now())
-	p.blocking.log.DebugContext(ctx, "visited", "addr", ep.Addr, "port", ep.Port,
-		"transport", ep.Transport, "outcome", o.Outcome, "service", o.Service,
-		"cost", o.Cost, "errors", o.Errors)
-	return o
+	return d.machine.Observation(time.Now())
 }
 
 // A driver runs one machine.
 type driver struct {
-	blocking
+	*dialProber
 	ctx            context.Context
 	ep             probes.Endpoint
 	machine        *Machine
@@ -358,80 +362,4 @@ func (d *driver) unchecked() bool {
 		}
 	}
 	return false
-}
-
-// shake makes a pipe the inside of a tunnel.
-func (d *driver) shake(p *pipe, a Action) {
-	if p == nil || p.conn == nil {
-		return
-	}
-	below := &meter{Conn: p.conn, head: d.stopReading(p), room: a.MaxBytes, counts: true}
-	d.start(func() news {
-		ctx, cancel := context.WithTimeout(p.ctx, a.Timeout)
-		defer cancel()
-		tunnel, facts, err := tlsprobe.Handshake(ctx, below, a.Hello)
-		n := news{pipe: p, kind: Secured, conn: tunnel, err: err, tls: &Handshake{facts, below.out, below.in}}
-		if below.counts = false; err != nil {
-			n.kind, n.conn = Unsecured, nil
-		}
-		return n
-	})
-}
-
-// stopReading takes the goroutine off a pipe. What it has read but the machine
-// does not know yet is given back.
-func (d *driver) stopReading(p *pipe) (unread []byte) {
-	p.conn.SetReadDeadline(time.Unix(1, 0))
-	for p.reading {
-		n := <-d.news
-		if n.pipe != p || n.kind != Received {
-			d.backlog = append(d.backlog, n)
-			continue
-		}
-		d.busy--
-		p.reading = false
-		unread = append(unread, p.buf[:n.n]...)
-	}
-	p.conn.SetReadDeadline(time.Time{})
-	return unread
-}
-
-// A meter counts and bounds what a handshake moves.
-type meter struct {
-	net.Conn
-	head    []byte // read before
-	room    int
-	in, out int
-	counts  bool
-}
-
-// Read implements net.Conn.
-func (m *meter) Read(b []byte) (int, error) {
-	if m.counts {
-		if m.in >= m.room {
-			return 0, ErrHandshakeBytes
-		}
-		b = b[:min(len(b), m.room-m.in)]
-	}
-	var n int
-	var err error
-	if len(m.head) > 0 {
-		n = copy(b, m.head)
-		m.head = m.head[n:]
-	} else {
-		n, err = m.Conn.Read(b)
-	}
-	if m.counts {
-		m.in += n
-	}
-	return n, err
-}
-
-// Write implements net.Conn.
-func (m *meter) Write(b []byte) (int, error) {
-	n, err := m.Conn.Write(b)
-	if m.counts {
-		m.out += n
-	}
-	return n, err
 }
