@@ -53,19 +53,23 @@ func holdRole(ctx context.Context, spec []byte, ready func(any)) (any, error) {
 	r.IdleKiB, _ = memory()
 	r.FilesBefore = descriptors()
 	ready(struct{}{})
-	visit, stop := plainVisit(db), func() {}
+	plain := plainVisit(db)
+	stop := func() {}
+	begin := func(at netip.AddrPort, done func(string)) {
+		go func() { done(plain(ctx, at)) }()
+	}
 	if !s.Plain {
 		var v visitor
 		if v, stop, err = newVisitor(db); err != nil {
 			return nil, err
 		}
-		visit = func(ctx context.Context, at netip.AddrPort) string {
-			o := v.Visit(ctx, probes.Endpoint{Addr: at.Addr(), Port: at.Port(), Transport: probes.TCP}, session.Remembered{})
-			return string(o.Outcome) + " " + o.Product
+		begin = func(at netip.AddrPort, done func(string)) {
+			v.Begin(probes.Endpoint{Addr: at.Addr(), Port: at.Port(), Transport: probes.TCP}, session.Remembered{},
+				func(o probes.Observation) { done(string(o.Outcome) + " " + o.Product) })
 		}
 	}
 	began, cpu := time.Now(), processor()
-	r.Outcomes = s.visitAll(ctx, visit)
+	r.Outcomes = s.visitAll(begin)
 	r.CPU, r.Took = processor()-cpu, time.Since(began)
 	stop()
 	_, r.PeakKiB = memory()
@@ -74,19 +78,20 @@ func holdRole(ctx context.Context, spec []byte, ready func(any)) (any, error) {
 }
 
 // visitAll visits each peer once and counts how that ended.
-func (s *holdSpec) visitAll(ctx context.Context, visit func(context.Context, netip.AddrPort) string) map[string]int {
+func (s *holdSpec) visitAll(begin func(at netip.AddrPort, done func(outcome string))) map[string]int {
 	var mu sync.Mutex
 	outcomes := map[string]int{}
 	slots := make(chan struct{}, s.Parallel)
 	var all sync.WaitGroup
 	for i := range s.Count {
 		slots <- struct{}{}
-		all.Go(func() {
-			outcome := visit(ctx, netip.AddrPortFrom(peerAt(i), s.Port))
-			<-slots
+		all.Add(1)
+		begin(netip.AddrPortFrom(peerAt(i), s.Port), func(outcome string) {
 			mu.Lock()
 			outcomes[outcome]++
 			mu.Unlock()
+			<-slots
+			all.Done()
 		})
 	}
 	all.Wait()

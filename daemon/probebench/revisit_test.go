@@ -108,6 +108,6 @@ func flightsOf(seen []*conversation) string {
 func visitAll(t *testing.T, list []job, rounds int) visitResult {
 	t.Helper()
 	var r visitResult
-	start(t, labNamespace, "visit", visitSpec{Jobs: list, Rounds: rounds, Parallel: 64, PerHost: 2}, nil).wait(&r)
+	start(t, labNamespace, "visit", visitSpec{Jobs: list, Rounds: rounds, Parallel: 64, PerHost: 4}, nil).wait(&r)
 	return r
 }

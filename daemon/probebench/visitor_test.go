@@ -17,8 +17,10 @@ import (
 	visitors "sonde/probes/visitor"
 )
 
-// A visitor is the border that is measured here.
+// A visitor is the border that is measured here. Begin is Visit for who has no
+// goroutine to spare for each endpoint.
 type visitor interface {
+	Begin(ep probes.Endpoint, known session.Remembered, done func(probes.Observation)) (cancel func(error))
 	Visit(ctx context.Context, ep probes.Endpoint, known session.Remembered) probes.Observation
 }
 
