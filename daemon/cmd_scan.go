@@ -194,7 +194,7 @@ func (o *scanOptions) readConfig() (config.AddrSet, error) {
 	return cfg.Excluded, nil
 }
 
-func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *probes.Database) error {
+func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *probes.Database) (err error) {
 	if files, err := capture.RaiseFileLimit(); err == nil && files > 0 {
 		// Some descriptors are for other things than connections.
 		most := int(min(files*3/8, scanConnections/2))
@@ -212,7 +212,7 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 	if err != nil {
 		return err
 	}
-	defer conversations.Close()
+	defer func() { err = errors.Join(err, conversations.Close()) }()
 	visits := newVisitors(conversations.Loops(), &o.limits, lim, db, o.intensity, o.identity, log)
 	defer visits.close()
 	visitor, err := visits.of(o.allow)

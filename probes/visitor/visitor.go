@@ -156,7 +156,7 @@ func (v *Visitor) Visit(ctx context.Context, ep probes.Endpoint, known session.R
 
 // Close ends all visits with what is known, and waits until nothing of them is
 // left. Later visits end at once. It may be called more than once.
-func (v *Visitor) Close() error {
+func (v *Visitor) Close() {
 	v.mu.Lock()
 	first := !v.closed
 	v.closed = true
@@ -167,7 +167,6 @@ func (v *Visitor) Close() error {
 		}
 	}
 	v.alive.Wait()
-	return nil
 }
 
 // unlimited allows everything.
