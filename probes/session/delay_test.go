@@ -172,7 +172,7 @@ func TestDelaysDoNotChangeTheIdentity(t *testing.T) {
 				const runs = 25
 				decided := 0
 				for seed := range uint64(runs) {
-					decided += tt.check(t, db, port, seed)
+					decided += tt.check(t, db, port, seed, []int{1, 2, 4}[seed%3])
 				}
 				if decided < 3*runs/2 {
 					t.Errorf("port %d: only %d of %d visits decided", port, decided, 3*runs)
@@ -184,7 +184,8 @@ func TestDelaysDoNotChangeTheIdentity(t *testing.T) {
 
 // check visits a server three times, twice with what the first visit taught,
 // and gives the number of visits that came to an end.
-func (l *lateServer) check(t *testing.T, db *probes.Database, port uint16, seed uint64) (decided int) {
+func (l *lateServer) check(t *testing.T, db *probes.Database, port uint16, seed uint64,
+	connections int) (decided int) {
 	s := serve(t, func(s *server, c net.Conn) {
 		rng := rand.New(rand.NewPCG(seed, uint64(port)<<32|uint64(s.count())))
 		l.talk(c, func() { time.Sleep(time.Duration(rng.Int64N(int64(maxDelay)))) })
@@ -192,6 +193,7 @@ func (l *lateServer) check(t *testing.T, db *probes.Database, port uint16, seed 
 	s.latency = time.Duration(seed) * time.Millisecond
 	settings := DefaultSettings()
 	settings.Allow.Held = true
+	settings.Connections = connections
 	p := newProber(t, s, db, settings)
 	ep := endpoint(s)
 	ep.Port = port

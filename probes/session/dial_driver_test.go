@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -208,7 +207,7 @@ func (d *driver) open(a Action) {
 	d.start(func() news {
 		if !d.udp() {
 			if err := d.pace(p.ctx, d.addr()); err != nil {
-				return news{pipe: p, kind: Ended, err: fmt.Errorf("pace: %v", err)}
+				return news{pipe: p, kind: Ended, err: errors.New("pace: " + err.Error())}
 			}
 		}
 		dctx, cancel := context.WithTimeout(p.ctx, d.connectTimeout)

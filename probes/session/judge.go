@@ -77,7 +77,7 @@ func (v *visit) judge(ln *lane) (over bool) {
 		return false
 	}
 	inside := v.ep.Transport == probes.UDP || v.tunnel != probes.NoTunnel || v.shut
-	if !inside && (ln.tunnelled || f.id.Service == "ssl") {
+	if !inside && ln.leads() {
 		v.leads = true
 		if ln.tunnelled {
 			v.behind = &f

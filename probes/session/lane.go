@@ -37,10 +37,16 @@ type lane struct {
 // silent reports whether nothing has come.
 func (ln *lane) silent() bool { return !ln.line.answer.heard() }
 
-// hard reports whether a hard match waits for its turn.
-func (ln *lane) hard() bool {
-	return ln.state == laneEnded && ln.found.strength == probes.Hard && !ln.found.blocked()
+// wins reports whether a hard match waits that may supersede what is before it.
+// One that only leads into a tunnel may not: a port may speak both ways, and
+// the order decides which is told.
+func (ln *lane) wins() bool {
+	return ln.state == laneEnded && ln.found.strength == probes.Hard &&
+		!ln.found.blocked() && !ln.leads()
 }
+
+// leads reports whether the match names TLS.
+func (ln *lane) leads() bool { return ln.tunnelled || ln.found.id.Service == "ssl" }
 
 // laneOfGreeting is a lane for what l has heard.
 func (m *Machine) laneOfGreeting(l *line) *lane {

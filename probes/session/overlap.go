@@ -13,7 +13,8 @@ import (
 //
 //   - Lanes are judged in their order, each when all before it are.
 //   - A hard match waits for those before it that have received something. One
-//     that has received nothing for a settle time more is superseded by it.
+//     that has received nothing for a settle time more is superseded by it,
+//     unless it only leads into a tunnel.
 //   - After a soft match only the lanes that come next in the narrowed order
 //     stay, whatever the others have heard.
 //   - What happens to a connection without a byte may be due to our others: a
@@ -99,7 +100,7 @@ func (m *Machine) superseded(head *lane) bool {
 	if head.null || !head.silent() {
 		return false
 	}
-	i := slices.IndexFunc(m.ladder.lanes, (*lane).hard)
+	i := slices.IndexFunc(m.ladder.lanes, (*lane).wins)
 	if i < 0 {
 		return false
 	}

@@ -41,12 +41,11 @@ type pending struct {
 }
 
 type simConn struct {
-	number  int
-	closed  bool
-	served  bool // the server has turned to it
-	tunnel  bool
-	unread  [][]byte
-	counted bool
+	number int
+	closed bool
+	served bool // the server has turned to it
+	tunnel bool
+	unread [][]byte
 }
 
 func newSim(t *testing.T, m *Machine, p *peer) *sim {
