@@ -44,16 +44,17 @@ var mayNotImport = map[string][]string{
 // onlyIn names modules that stay inside one folder, so that they can be
 // replaced there.
 var onlyIn = map[string]string{
-	"github.com/google/gopacket":          "sonde/capture",
-	"github.com/vishvananda/netlink":      "sonde/capture",
-	"github.com/BurntSushi/toml":          "sonde/config",
-	"github.com/coreos/go-systemd":        "sonde/systemd",
-	"github.com/spf13/cobra":              "sonde/daemon",
-	"modernc.org/sqlite":                  "sonde/daemon/internal/inventory",
-	"github.com/rogpeppe/go-internal":     "sonde/daemon",
-	"sonde/daemon/internal/inventory":     "sonde/daemon",
-	"golang.org/x/time":                   "sonde/daemon/internal/budget",
-	"github.com/prometheus/client_golang": "sonde/daemon/internal/control",
+	"github.com/google/gopacket":     "sonde/capture",
+	"github.com/vishvananda/netlink": "sonde/capture",
+	"github.com/BurntSushi/toml":     "sonde/config",
+	"github.com/coreos/go-systemd":   "sonde/systemd",
+	"github.com/spf13/cobra":         "sonde/daemon",
+	"modernc.org/sqlite":             "sonde/daemon/internal/inventory",
+	// Its txtar, a format of test cases, may be read anywhere.
+	"github.com/rogpeppe/go-internal/testscript": "sonde/daemon",
+	"sonde/daemon/internal/inventory":            "sonde/daemon",
+	"golang.org/x/time":                          "sonde/daemon/internal/budget",
+	"github.com/prometheus/client_golang":        "sonde/daemon/internal/control",
 }
 
 func TestImportDirections(t *testing.T) {
