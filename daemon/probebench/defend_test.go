@@ -54,12 +54,18 @@ func TestDefenders(t *testing.T) {
 				c.Close()
 			}
 		}},
-		{"pb-postscreen", 25, func(t *testing.T, at netip.AddrPort) { // too many connections of one client
-			for range 3 {
-				c := dialLab(t, at)
-				t.Cleanup(func() { c.Close() })
+		{"pb-postscreen", 25, func(t *testing.T, at netip.AddrPort) { // on the list of those denied
+			list := filepath.Join(labState(), "run/pb-postscreen/access")
+			if err := os.WriteFile(list, []byte(labClient.Client.String()+"/32 reject\n"), 0o644); err != nil {
+				t.Fatal(err)
 			}
-			time.Sleep(time.Second) // postscreen has no sign that it took them
+			waitUntil(t, "postscreen denies", func() bool {
+				c := dialLab(t, at)
+				defer c.Close()
+				b := make([]byte, 256)
+				n, _ := c.Read(b)
+				return strings.HasPrefix(string(b[:n]), "5")
+			})
 		}},
 		{"pb-fail2ban", 22, func(t *testing.T, at netip.AddrPort) {
 			for range 6 {
@@ -141,6 +147,7 @@ func startDefenders(t *testing.T, boxes []defender) {
 	t.Cleanup(func() { command("down") })
 	command("down") // what an earlier test left
 	t.Logf("%s", command("up"))
+	forgetNeighbours(t)
 }
 
 // addressOfBox gives the address that the lab gave to a box.
@@ -171,14 +178,22 @@ func dialLab(t *testing.T, at netip.AddrPort) net.Conn {
 // waitForBan waits until fail2ban has told the kernel of us.
 func waitForBan(t *testing.T) {
 	t.Helper()
+	waitUntil(t, "fail2ban bans", func() bool {
+		rules := run(t, "ip", "netns", "exec", "lab-pb-fail2ban", "nft", "list", "ruleset")
+		return strings.Contains(rules, labClient.Client.String())
+	})
+}
+
+// waitUntil waits for a server that tells nobody when it is done.
+func waitUntil(t *testing.T, what string, done func() bool) {
+	t.Helper()
 	for range 100 {
-		if strings.Contains(run(t, "ip", "netns", "exec", "lab-pb-fail2ban", "nft", "list", "ruleset"), labClient.Client.String()) {
+		if done() {
 			return
 		}
 		time.Sleep(200 * time.Millisecond)
 	}
-	log, _ := os.ReadFile(filepath.Join(labState(), "run/pb-fail2ban/fail2ban.log"))
-	t.Fatalf("fail2ban did not ban: %s", log)
+	t.Fatalf("in vain waited until %s", what)
 }
 
 // TestHundredVisits: after many visits no real server has banned us.

@@ -89,6 +89,14 @@ func restartBox(t testing.TB, box string) {
 	script := shared(t, "lab/lab.py")
 	run(t, "python3", script, "down", box)
 	t.Logf("restarted %s: %s", box, run(t, "python3", script, "up", box))
+	forgetNeighbours(t)
+}
+
+// forgetNeighbours lets the lab's client ask anew for link addresses: a box that
+// was restarted has another.
+func forgetNeighbours(t testing.TB) {
+	t.Helper()
+	run(t, "ip", "-n", labNamespace, "neigh", "flush", "all")
 }
 
 // jobs are visits to endpoints of which nothing is known.
