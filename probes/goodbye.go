@@ -13,11 +13,17 @@ import "strings"
 // read: the connection may be closed at once.
 //
 // The one for "mysql" is an answer to the handshake without a user and without
-// a password, which the server refuses. Nothing less ends a handshake: MySQL
-// and MariaDB count each other end, COM_QUIT included, and after
-// max_connect_errors of them (100 by default) refuse the whole address.
-func Goodbye(service string) []byte {
-	if text, ok := goodbyes[strings.TrimPrefix(service, "ssl/")]; ok {
+// a password, which the server refuses: an attempt to log in, so it needs
+// NeedCredentials to be allowed. Nothing less ends a handshake: MySQL and
+// MariaDB count each other end, COM_QUIT included, and after max_connect_errors
+// of them in a row (100 by default) refuse the whole address, unless they run
+// with skip_name_resolve.
+func Goodbye(service string, allow Needs) []byte {
+	service = strings.TrimPrefix(service, "ssl/")
+	if service == "mysql" && !NeedCredentials.Within(allow) {
+		return nil
+	}
+	if text, ok := goodbyes[service]; ok {
 		return []byte(text)
 	}
 	return nil

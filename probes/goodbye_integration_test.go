@@ -94,7 +94,7 @@ func mariadbDoesNotBlock(t *testing.T) {
 	if out, err := exec.Command("mariadb", "--no-defaults", "--socket="+socket, "-e", "FLUSH HOSTS").CombinedOutput(); err != nil {
 		t.Fatalf("flush: %v: %s", err, out)
 	}
-	if n := refusedAt(t, visits, Goodbye("mysql")); n < visits {
+	if n := refusedAt(t, visits, Goodbye("mysql", NeedCredentials)); n < visits {
 		t.Errorf("goodbyes: blocked at visit %d", n+1)
 	}
 }
@@ -140,7 +140,7 @@ func sshdHearsAnOrderlyEnd(t *testing.T) {
 	if _, err := c.Read(make([]byte, 256)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Write(Goodbye("ssh")); err != nil {
+	if _, err := c.Write(Goodbye("ssh", 0)); err != nil {
 		t.Fatal(err)
 	}
 	_, _ = io.Copy(io.Discard, c) // until the server has closed

@@ -19,15 +19,15 @@ func TestGoodbye(t *testing.T) {
 		"rtsp":       "", // TEARDOWN ends a stream, and there is none
 		"http":       "", "vnc": "", "rsync": "", "ssl": "", "telnet": "", "unknown": "", "": "",
 	} {
-		if got := Goodbye(service); string(got) != want || want == "" && got != nil {
+		if got := Goodbye(service, 0); string(got) != want || want == "" && got != nil {
 			t.Errorf("%q: got %q, want %q", service, got, want)
 		}
 	}
 }
 
 func TestGoodbyeIsACopy(t *testing.T) {
-	Goodbye("smtp")[0] = 'X'
-	if got := string(Goodbye("smtp")); got != "QUIT\r\n" {
+	Goodbye("smtp", 0)[0] = 'X'
+	if got := string(Goodbye("smtp", 0)); got != "QUIT\r\n" {
 		t.Errorf("the next one is %q", got)
 	}
 }
@@ -35,7 +35,7 @@ func TestGoodbyeIsACopy(t *testing.T) {
 // RFC 4251 section 5 and RFC 4253 sections 6 and 11.1: a packet in clear is a
 // multiple of eight bytes, at least four of them padding.
 func TestGoodbyeOfSSH(t *testing.T) {
-	ident, packet, ok := bytes.Cut(Goodbye("ssh"), []byte("\r\n"))
+	ident, packet, ok := bytes.Cut(Goodbye("ssh", 0), []byte("\r\n"))
 	if !ok || string(ident) != "SSH-2.0-Sonde" {
 		t.Fatalf("identification %q", ident)
 	}
@@ -52,10 +52,22 @@ func TestGoodbyeOfSSH(t *testing.T) {
 	}
 }
 
+// An answer to MySQL's handshake is an attempt to log in.
+func TestGoodbyeThatLogsInNeedsToBeAllowed(t *testing.T) {
+	for _, service := range []string{"mysql", "ssl/mysql"} {
+		if got := Goodbye(service, NeedHeld|NeedIndustrial); got != nil {
+			t.Errorf("%s: got %q", service, got)
+		}
+		if Goodbye(service, NeedCredentials) == nil {
+			t.Errorf("%s: nothing although it is allowed", service)
+		}
+	}
+}
+
 // The client's packets of MySQL's handshake: three bytes of length, one of
 // sequence. A server that asks for another plugin has number 2, so 3 answers.
 func TestGoodbyeOfMySQL(t *testing.T) {
-	b := Goodbye("mysql")
+	b := Goodbye("mysql", NeedCredentials)
 	n := int(b[0]) | int(b[1])<<8 | int(b[2])<<16
 	if b[3] != 1 || len(b) != 4+n+4 {
 		t.Fatalf("first packet has sequence %d, length %d of %d bytes", b[3], n, len(b))
@@ -76,7 +88,7 @@ func TestGoodbyeOfMySQL(t *testing.T) {
 
 // RFC 4511 section 4.3 in BER: SEQUENCE { INTEGER, [APPLICATION 2] NULL }.
 func TestGoodbyeOfLDAP(t *testing.T) {
-	b := Goodbye("ldap")
+	b := Goodbye("ldap", 0)
 	if len(b) != 7 || b[0] != 0x30 || int(b[1]) != len(b)-2 || b[2] != 0x02 || b[3] != 1 || b[5] != 0x42 || b[6] != 0 {
 		t.Errorf("got % x", b)
 	}

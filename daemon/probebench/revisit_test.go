@@ -68,7 +68,7 @@ const maxRecords = 3 * (5 + 8 + 16)
 // checkRevisit compares what the wire showed of one revisit with the promise
 // and with what the visit says itself. It gives the number of connections.
 func checkRevisit(t *testing.T, v *visited, seen []*conversation) int {
-	goodbye := probes.Goodbye(v.Service)
+	goodbye := probes.Goodbye(v.Service, 0)
 	asked, out, in := 0, 0, 0
 	for _, c := range seen {
 		asked += c.asked(goodbye)

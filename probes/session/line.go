@@ -203,7 +203,7 @@ func (m *Machine) goodbye(l *line) []byte {
 	case l.probe == nil || !l.probe.Names(l.service): // another protocol was spoken
 		return nil
 	}
-	return probes.Goodbye(l.service)
+	return probes.Goodbye(l.service, m.p.settings.Allow.Needs())
 }
 
 // closing tells how a connection without an answer ended.

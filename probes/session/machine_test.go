@@ -182,6 +182,25 @@ match http m|^HTTP|
 	}
 }
 
+// MySQL's goodbye is an attempt to log in, so it is only said where such are
+// allowed.
+func TestGoodbyeThatLogsIn(t *testing.T) {
+	for _, allowed := range []bool{false, true} {
+		settings := DefaultSettings()
+		settings.Allow.Credentials = allowed
+		p, err := New(Config{Database: loadText(t, "Probe TCP NULL q||\nmatch mysql m|^J|\n"), Settings: settings})
+		if err != nil {
+			t.Fatal(err)
+		}
+		greets := reaction{steps: []step{{do: "say", text: "J\x00\x00\x00\x0a"}}}
+		s := newSim(t, p.NewMachine(boxEndpoint, Remembered{}, match.NewScratch()),
+			&peer{rtt: time.Millisecond, reactions: []reaction{greets}})
+		if o := s.run(); o.Service != "mysql" || len(s.sent) > 0 != allowed {
+			t.Errorf("allowed %v: %s, sent %q", allowed, o.Service, s.sent)
+		}
+	}
+}
+
 // A probe that must come from a port of its own has a socket of its own.
 func TestSourcePort(t *testing.T) {
 	p := proberOf(t, `
