@@ -44,7 +44,7 @@ func defaults() Config {
 			ConnectTimeout:              time.Second,
 			Tries:                       2,
 			MaxProbes:                   12,
-			MaxWait:                     20 * time.Second,
+			MaxWait:                     12 * time.Second,
 			MaxAnswer:                   16 << 10,
 		},
 		Confirm: Confirm{
