@@ -72,21 +72,11 @@ func (a *answer) finish(how ending) {
 	}
 }
 
-// tick makes the answer final if it has settled at now. Where the syntax shows
-// that there is more to come, silence alone is no end.
+// tick makes the answer final if it has settled at now.
 func (a *answer) tick(now time.Time) {
-	if a.heard() && !a.unfinished() && a.silentFor(now) {
+	if a.heard() && !now.Before(a.last.Add(a.settle)) {
 		a.finish(settled)
 	}
-}
-
-// silentFor reports whether the settle time has passed without a byte.
-func (a *answer) silentFor(now time.Time) bool { return !now.Before(a.last.Add(a.settle)) }
-
-// unfinished reports whether the syntax says that what came is not all: a line
-// or a header block without its end, a body shorter than announced.
-func (a *answer) unfinished() bool {
-	return a.ends != nil && a.need < never && a.need > len(a.buf)-a.from
 }
 
 // wake is when the reader has to look again, if no byte comes before: at
@@ -94,10 +84,7 @@ func (a *answer) unfinished() bool {
 // after until.
 func (a *answer) wake(patience, until time.Time) time.Time {
 	at := patience
-	switch {
-	case a.heard() && a.unfinished():
-		return until
-	case a.heard():
+	if a.heard() {
 		at = a.last.Add(a.settle)
 	}
 	if at.Before(until) {
@@ -107,12 +94,9 @@ func (a *answer) wake(patience, until time.Time) time.Time {
 }
 
 // expire ends an answer whose time is over at now. One that has not begun
-// stays as it is. One that promised more and was silent has settled all the
-// same: some servers announce more than they send.
+// stays as it is.
 func (a *answer) expire(now time.Time) {
-	if a.heard() && a.silentFor(now) {
-		a.finish(settled)
-	}
+	a.tick(now)
 	if a.heard() {
 		a.finish(cutShort)
 	}

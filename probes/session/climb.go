@@ -37,12 +37,12 @@ func (m *Machine) visitTCP() {
 		return
 	}
 	if m.known.Tunnel == probes.TLS {
-		m.tunnel = probes.TLS
+		m.recallTLS()
 	}
 	m.connect(nil, func(l *line, _ bool) {
 		switch {
 		case l == nil && m.notTLS: // no tunnel any more: a service to learn anew
-			m.notTLS, m.tls = false, nil
+			m.notTLS = m.offering.spent()
 			m.climb()
 		case l == nil:
 			m.recallOutside(pr)

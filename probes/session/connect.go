@@ -16,7 +16,7 @@ import (
 // nothing is concluded: the endpoint turned us away.
 func (m *Machine) connect(ln *lane, then func(l *line, away bool)) {
 	if m.tunnel == probes.TLS {
-		m.connectTLS(ln, 0, then)
+		m.connectTLS(ln, then)
 		return
 	}
 	m.dial(ln, 0, func(l *line, failed *connectError) {

@@ -27,10 +27,11 @@ type line struct {
 	phase  phase
 	probe  *probes.Probe // that the answer is to; nil for a greeting
 	answer answer
-	opened time.Time     // when the connect, or the handshake, was complete
-	rtt    time.Duration // how long the connect took
-	err    error         // how it ended, io.EOF for a plain close
-	shook  *Handshake    // what the handshake showed
+	opened time.Time        // when the connect, or the handshake, was complete
+	rtt    time.Duration    // how long the connect took
+	err    error            // how it ended, io.EOF for a plain close
+	shook  *Handshake       // what the handshake showed
+	reader *tlsprobe.Reader // of the answer to a hello made by hand
 
 	gone    bool   // not there any more, or never was
 	said    bool   // something was sent on it
@@ -39,7 +40,7 @@ type line struct {
 	rejoins bool   // what comes is one answer with what came before
 	service string // that was recognised on it
 
-	patience, until time.Time // of listening; see answer.wake
+	patience, until time.Time // of listening, see answer.wake; until of shaking by hand too
 	cleared         time.Time // when an older one was closed last
 
 	ready bool   // the wait is over
@@ -82,6 +83,8 @@ func (m *Machine) told(l *line, e Event) {
 	case Received:
 		if m.ep.Transport == probes.UDP {
 			m.datagram(l, e)
+		} else if l.phase == shaking && l.reader != nil {
+			m.hearServer(l, e.Data)
 		} else if l.phase == listening {
 			m.take(l, e.Data)
 		}

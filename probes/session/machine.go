@@ -110,7 +110,7 @@ func (m *Machine) turn() []Action {
 // due is the oldest connection whose wait is over, or nil.
 func (m *Machine) due() *line {
 	for _, l := range m.lines {
-		if l.then != nil && (l.ready || l.phase == listening && m.heardOut(l)) {
+		if l.then != nil && (l.ready || l.phase == listening && m.heardOut(l) || m.shakenOut(l)) {
 			return l
 		}
 	}
@@ -124,8 +124,11 @@ func (m *Machine) wakeAt() time.Time {
 		at = earlier(at, m.poke)
 	}
 	for _, l := range m.lines {
-		if l.phase == listening {
+		switch {
+		case l.phase == listening:
 			at = earlier(at, l.answer.wake(l.patience, l.until))
+		case l.phase == shaking && !l.until.IsZero():
+			at = earlier(at, l.until)
 		}
 	}
 	return at

@@ -118,15 +118,10 @@ func fields(t *testing.T, text string) map[string]string {
 	return out
 }
 
-// sequenceWait is long enough for what a peer is asked one thing after the
-// other, so that a budget makes no difference between that and overlap.
-const sequenceWait = 20 * time.Second
-
 // machineFor makes the machine that a visit section describes.
 func machineFor(t *testing.T, db *probes.Database, visit map[string]string) *Machine {
 	t.Helper()
 	settings := DefaultSettings()
-	settings.MaxWait = sequenceWait
 	ep := probes.Endpoint{Addr: netip.MustParseAddr("192.0.2.1"), Port: 7000, Transport: probes.TCP}
 	var known Remembered
 	var cfg Config
@@ -157,12 +152,6 @@ func machineFor(t *testing.T, db *probes.Database, visit map[string]string) *Mac
 			cfg.Identity.EHLOName = value
 		case "agent":
 			cfg.Identity.UserAgent = value
-		case "wait":
-			d, err := time.ParseDuration(value)
-			if err != nil {
-				t.Fatal(err)
-			}
-			settings.MaxWait = d
 		case "wall":
 			d, err := time.ParseDuration(value)
 			if err != nil {
@@ -195,8 +184,11 @@ func compare(t *testing.T, s *sim, o probes.Observation, want map[string]string)
 	for _, a := range o.Answers {
 		text += fmt.Sprintf("%s %d ", a.Probe, a.Length)
 	}
-	facts := ""
+	facts, cert := "", ""
 	if len(o.TLS) > 0 {
+		if c := o.TLS[0].Certificate; c != nil {
+			cert = c.SHA256
+		}
 		facts = strings.Join(strings.Fields(o.TLS[0].Name+" "+o.TLS[0].Version+" "+o.TLS[0].Alert), " ")
 	}
 	got := map[string]string{
@@ -204,7 +196,7 @@ func compare(t *testing.T, s *sim, o probes.Observation, want map[string]string)
 		"strength": string(o.Strength), "service": o.Service, "product": o.Product,
 		"version": o.Version, "info": o.Info, "probe": o.Probe, "tunnel": string(o.Tunnel),
 		"cpe": strings.Join(o.CPE, " "), "answer": answer, "answers": strings.TrimSpace(text),
-		"tls": facts, "asked": strings.Join(o.Asked, " "),
+		"tls": facts, "cert": cert, "asked": strings.Join(o.Asked, " "),
 		"connections": strconv.Itoa(o.Cost.Connections), "probes": strconv.Itoa(o.Cost.Probes),
 		"took": (time.Duration(o.Cost.Millis) * time.Millisecond).String(),
 		"most": strconv.Itoa(s.most),

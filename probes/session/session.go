@@ -31,7 +31,8 @@
 // into waits that are over; connect.go and line.go open connections and wait
 // on them; climb.go is the visit up to the first probe, lane.go one probe,
 // ladder.go several side by side, udp.go the same without connections;
-// tunnel.go is about TLS; judge.go and verdict.go draw the conclusions.
+// tunnel.go is about TLS,
+// offering.go and dtls.go about its handshakes; judge.go and verdict.go draw the conclusions.
 package session
 
 import (
@@ -76,12 +77,13 @@ func (p *Prober) Settings() Settings { return p.settings }
 type Remembered struct {
 	Probe  string        // Observation.Probe
 	Tunnel probes.Tunnel // Observation.Tunnel
+	Offer  int           // Observation.Offer
 	Soft   string        // the service, if it was only a soft match: enough again
 }
 
 // Recall gives what the next visit should remember of an observation.
 func Recall(o *probes.Observation) Remembered {
-	r := Remembered{Probe: o.Probe, Tunnel: o.Tunnel}
+	r := Remembered{Probe: o.Probe, Tunnel: o.Tunnel, Offer: o.Offer}
 	if o.Strength == probes.Soft {
 		r.Soft = o.Service
 	}

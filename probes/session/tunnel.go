@@ -1,23 +1,10 @@
 package session
 
 import (
-	"cmp"
-	"crypto/tls"
-	"errors"
 	"slices"
-	"time"
 
 	"sonde/probes"
-	"sonde/probes/tlsprobe"
 )
-
-// hellos gives the ways to offer TLS, best first (part 2, row 7): with the
-// first name of the target, if it has one, and every version; then, for
-// servers that stumble over what they do not know, up to TLS 1.2 and without
-// a name.
-func hellos(names []string) []tlsprobe.Config {
-	return []tlsprobe.Config{{Name: hostName(names)}, {MaxVersion: tls.VersionTLS12}}
-}
 
 // conclude ends the visit, or goes on in the tunnel that a match has named.
 func (m *Machine) conclude() {
@@ -40,6 +27,10 @@ func (m *Machine) conclude() {
 func (m *Machine) enter() {
 	m.forget()
 	m.tunnel = probes.TLS
+	if !m.takeUp() { // all was tried in vain
+		m.finish()
+		return
+	}
 	m.climb()
 }
 
@@ -58,28 +49,23 @@ func (v *visit) leaveTunnel() {
 // database expects it. If the peer speaks something else, the ladder goes on
 // without a tunnel.
 func (m *Machine) tryTLS(l *line) {
-	m.tunnel = probes.TLS
-	m.hellos = hellos(m.ep.Names)
-	m.shake(l, m.hellos[0], tlsTrial, func(again bool, err error) {
+	m.tunnel, m.offering = probes.TLS, m.newOffering(false)
+	m.shake(l, tlsTrial, func(again bool, err error) {
 		switch {
 		case err == nil:
-			m.hellos = m.hellos[:1]
 			m.greeting(l)
 		case again:
-			m.tryOtherHellos()
+			m.tryOtherOffers()
 		default:
 			m.noTunnelHere()
 		}
 	})
 }
 
-// tryOtherHellos goes on with the ways to offer TLS after the first.
-func (m *Machine) tryOtherHellos() {
-	all := m.hellos
-	m.hellos = all[1:]
+// tryOtherOffers goes on with the ways to offer TLS after the first.
+func (m *Machine) tryOtherOffers() {
 	m.connect(nil, func(l *line, _ bool) {
 		if l == nil {
-			m.hellos = all
 			m.noTunnelHere()
 			return
 		}
@@ -95,34 +81,29 @@ func (m *Machine) noTunnelHere() {
 		m.finish()
 		return
 	}
-	m.tunnel, m.tls = probes.NoTunnel, nil
+	m.tunnel = probes.NoTunnel
 	m.ascend(nil, nil)
 }
 
-// connectTLS opens a connection and a tunnel in it, see connect. Later ways to
-// offer TLS, from the one at i on, are tried when an earlier one fails in a
-// manner that they may mend. If all fail, shut or notTLS says why, or the
-// connect did. After a handshake that succeeded it is neither: the peer speaks
-// TLS, but not now.
-func (m *Machine) connectTLS(ln *lane, i int, then func(l *line, away bool)) {
-	if m.hellos == nil {
-		m.hellos = hellos(m.ep.Names)
-	}
+// connectTLS opens a connection and a tunnel in it, see connect. As long as
+// none was let in, it is done again for each way to offer TLS. If all fail,
+// shut or notTLS says why, or the connect did. After a handshake that succeeded
+// it is neither: the peer speaks TLS, but not now.
+func (m *Machine) connectTLS(ln *lane, then func(l *line, away bool)) {
 	m.dial(ln, 0, func(l *line, failed *connectError) {
 		if failed != nil {
 			m.notThere(l, failed, then)
 			return
 		}
 		m.accepted = true
-		m.shake(l, m.hellos[i], m.p.settings.TLSTimeout, func(again bool, err error) {
+		m.shake(l, m.p.settings.TLSTimeout, func(again bool, err error) {
 			switch {
 			case err == nil:
-				m.hellos = m.hellos[i : i+1]
 				then(l, false)
 			case l.beside && m.shaken:
 				then(nil, true)
-			case again && i+1 < len(m.hellos):
-				m.connectTLS(ln, i+1, then)
+			case again:
+				m.connectTLS(ln, then)
 			default:
 				m.giveUpTLS()
 				then(nil, false)
@@ -135,73 +116,9 @@ func (m *Machine) connectTLS(ln *lane, i int, then func(l *line, away bool)) {
 func (v *visit) giveUpTLS() {
 	switch {
 	case v.shaken:
-		v.shut, v.notTLS = false, false
 		v.giveUp("handshake failed after one that succeeded")
 	case v.notTLS:
 		v.tunnel = probes.NoTunnel
-	}
-}
-
-// shake makes l the inside of a tunnel. If that fails l is gone, and again
-// tells whether another hello may do better.
-func (m *Machine) shake(l *line, hello tlsprobe.Config, limit time.Duration,
-	then func(again bool, err error)) {
-	l.phase = shaking
-	m.act(Action{
-		Kind: StartTLS, Conn: l.number, Hello: hello, MaxBytes: m.budget.room(),
-		Timeout: min(limit, m.p.settings.TLSTimeout, m.budget.patience()),
-	})
-	l.then = func() {
-		l.phase = opening
-		var facts probes.TLSFacts
-		if l.shook != nil {
-			facts = l.shook.Facts
-		}
-		switch {
-		case !l.gone:
-			m.seen(m.now)
-			m.learn(facts)
-			m.shut, m.notTLS, m.stalled, m.shaken = false, false, false, true
-			l.opened, l.answer = m.now, m.newAnswer(nil)
-			then(false, nil)
-		case l.beside && m.shaken: // others of ours are inside: no conclusion
-			m.close(l)
-			then(false, cmp.Or(l.err, errUnknown))
-		default:
-			m.close(l)
-			then(m.handshakeFailed(facts, l.err), cmp.Or(l.err, errUnknown))
-		}
-	}
-}
-
-// handshakeFailed keeps what a failed handshake showed.
-func (v *visit) handshakeFailed(facts probes.TLSFacts, err error) (again bool) {
-	failed, ok := errors.AsType[*tlsprobe.HandshakeError](err)
-	spoke := ok && failed.SpokeTLS || facts.Certificate != nil
-	if spoke {
-		v.learn(facts)
-		v.seen(v.now)
-	} else {
-		v.note("TLS handshake: %s", facts.Alert)
-	}
-	v.stalled = spoke && (facts.Alert == "timeout" || errors.Is(err, ErrHandshakeBytes))
-	v.lingered = v.lingered || ok && failed.Silent && facts.Alert == "timeout"
-	v.shut = v.shut || spoke
-	v.notTLS = !v.shut
-	hungUp := ok && failed.Silent && (facts.Alert == "closed" || facts.Alert == "reset")
-	return facts.Certificate == nil && (spoke && !v.stalled || hungUp)
-}
-
-// learn keeps the facts of the handshake that showed most: of a whole one, or
-// else of one with a certificate.
-func (v *visit) learn(facts probes.TLSFacts) {
-	if len(v.tls) == 0 {
-		v.tls = []probes.TLSFacts{facts}
-		return
-	}
-	have := v.tls[0]
-	if have.Alert != "" && (facts.Alert == "" || have.Certificate == nil && facts.Certificate != nil) {
-		v.tls[0] = facts
 	}
 }
 

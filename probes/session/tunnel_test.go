@@ -229,8 +229,8 @@ func failedHandshakeKeepsTheTunnel(t *testing.T) {
 	if len(o.TLS) != 1 || o.TLS[0].Alert != "handshake failure" {
 		t.Errorf("TLS facts %+v", o.TLS)
 	}
-	if s.count() != 2 {
-		t.Errorf("%d connections; want one for each way to offer TLS", s.count())
+	if s.count() != 4 { // of seven, four may mend a "handshake failure" without a name
+		t.Errorf("%d connections; want one for each way that may help", s.count())
 	}
 }
 

@@ -36,6 +36,9 @@ func (m *Machine) Observation(now time.Time) probes.Observation {
 	if v.heard || len(v.tls) > 0 {
 		o.Tunnel = v.tunnel
 	}
+	if v.shaken {
+		o.Offer = v.offering.at
+	}
 	v.identify(&o)
 	if o.Strength != probes.Hard {
 		o.Answers = v.answers

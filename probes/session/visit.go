@@ -7,7 +7,6 @@ import (
 
 	"sonde/match"
 	"sonde/probes"
-	"sonde/probes/tlsprobe"
 )
 
 // A visit is what is known of an endpoint so far, and what that has cost.
@@ -21,9 +20,9 @@ type visit struct {
 	now     time.Time
 	lastAt  time.Time // when the last packet that counts was seen
 
-	tunnel probes.Tunnel
-	tls    []probes.TLSFacts
-	hellos []tlsprobe.Config // ways to offer TLS that are still open, best first; nil: all
+	tunnel   probes.Tunnel
+	tls      []probes.TLSFacts
+	offering *offering // nil before TLS was tried
 
 	best    finding
 	asked   []*probes.Probe // in this tunnel, or in clear

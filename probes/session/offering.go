@@ -1,0 +1,209 @@
+package session
+
+import (
+	"cmp"
+	"errors"
+	"os"
+	"slices"
+	"time"
+
+	"sonde/probes"
+	"sonde/probes/tlsprobe"
+)
+
+// An offering is how far a visit has come with the ways to offer TLS (part 2,
+// row 7), each of which takes a connection of its own. Once one has led into a
+// tunnel, no other is made.
+type offering struct {
+	offers []tlsprobe.Offer // best first
+	at     int              // the one to make, or the one that was let in
+	tries  []tlsprobe.Try   // that failed, in order
+	facts  probes.TLSFacts  // what these showed together
+	sure   bool             // a match or an earlier visit says that TLS is spoken
+	known  bool             // at is what an earlier visit was let in by
+}
+
+// newOffering begins with the first offer.
+func (v *visit) newOffering(sure bool) *offering {
+	return &offering{offers: tlsprobe.Offers(v.ep.Names), sure: sure}
+}
+
+// recallTLS begins with the offer by which an earlier visit was let in.
+func (v *visit) recallTLS() {
+	v.tunnel = probes.TLS
+	o := v.newOffering(true)
+	if at := v.known.Offer; at > 0 && at < len(o.offers) && o.offers[at].Hello == nil {
+		o.at, o.known = at, true
+	}
+	v.offering = o
+}
+
+// takeUp goes on after a match that named TLS: behind the offers that were made
+// already, if what they met can be mended, and else from the beginning. It
+// reports false when as many as are allowed were made in vain.
+func (v *visit) takeUp() bool {
+	if o := v.offering; o != nil {
+		if next, ok := tlsprobe.Next(o.offers, o.tries, true); ok {
+			o.at, o.sure = next, true
+			return true
+		}
+		if o.spent() {
+			return false
+		}
+	}
+	v.offering = v.newOffering(true)
+	return true
+}
+
+// spent reports whether as many offers failed as are made at most.
+func (o *offering) spent() bool { return len(o.tries) >= tlsprobe.MaxOffers }
+
+// spoke reports whether a failed offer was answered in TLS.
+func (o *offering) spoke() bool { return slices.ContainsFunc(o.tries, spokeTLS) }
+
+func spokeTLS(t tlsprobe.Try) bool { return t.SpokeTLS || t.Facts.Certificate != nil }
+
+// fail takes in that the offer was made in vain, and gives the one to make
+// next, if there is any. Where the one that an earlier visit was let in by fails
+// without costing the time, the server has changed, and all count.
+func (o *offering) fail(t tlsprobe.Try) (next int, ok bool) {
+	if o.known && t.Facts.Alert != timedOut {
+		*o = offering{offers: o.offers, sure: true}
+		return 0, true
+	}
+	if len(o.tries) == 0 {
+		o.facts = t.Facts
+	} else {
+		o.facts = tlsprobe.Join(o.facts, t.Facts)
+	}
+	o.tries = append(o.tries, t)
+	return tlsprobe.Next(o.offers, o.tries, o.sure)
+}
+
+// timedOut is the alert of a handshake that had no end in time.
+const timedOut = "timeout"
+
+// shake makes the offer on l, which becomes the inside of a tunnel. If that
+// fails l is gone, and again tells whether another offer may do better.
+func (m *Machine) shake(l *line, limit time.Duration, then func(again bool, err error)) {
+	offer := m.offering.offers[m.offering.at]
+	limit = min(limit, m.p.settings.TLSTimeout, m.budget.patience())
+	l.phase = shaking
+	if hello := offer.Hello; hello != nil {
+		l.until, l.reader = m.now.Add(limit), tlsprobe.NewReader(*hello)
+		m.send(l, tlsprobe.ClientHello(*hello))
+	} else {
+		l.until = time.Time{} // the outside keeps it
+		m.act(Action{
+			Kind: StartTLS, Conn: l.number, Hello: offer.Config,
+			Timeout: limit, MaxBytes: m.budget.room(),
+		})
+	}
+	l.then = func() {
+		l.phase = opening
+		switch {
+		case !l.gone && l.reader == nil:
+			m.letIn(l)
+			then(false, nil)
+		case l.beside && m.shaken: // others of ours are inside: no conclusion
+			m.close(l)
+			then(false, cmp.Or(l.err, errUnknown))
+		default:
+			try, err := m.tried(l)
+			m.close(l)
+			then(m.offerFailed(try, err), cmp.Or(err, errUnknown))
+		}
+	}
+}
+
+// hearServer feeds what came on l to the reader of a hello made by hand.
+func (m *Machine) hearServer(l *line, data []byte) {
+	data = data[:min(len(data), m.budget.room())]
+	m.budget.in += len(data)
+	if l.reader.Feed(data) || m.budget.room() == 0 {
+		l.ready = true
+	}
+}
+
+// letIn begins the conversation inside a tunnel.
+func (m *Machine) letIn(l *line) {
+	m.seen(m.now)
+	if l.shook != nil && (len(m.tls) == 0 || m.tls[0].Alert != "") {
+		m.tls = []probes.TLSFacts{l.shook.Facts}
+	}
+	m.shut, m.notTLS, m.stalled, m.shaken = false, false, false, true
+	l.opened, l.answer = m.now, m.newAnswer(nil)
+}
+
+// tried says how the offer on l failed, and by which error it ended, if any.
+func (m *Machine) tried(l *line) (tlsprobe.Try, error) {
+	at, err := m.offering.at, l.err
+	if l.reader != nil {
+		switch {
+		case l.gone:
+		case m.budget.room() == 0:
+			err = ErrHandshakeBytes
+		default: // does not count where the reading is over
+			err = os.ErrDeadlineExceeded
+		}
+		return l.reader.Result(err).Try(at), err
+	}
+	var facts probes.TLSFacts
+	if l.shook != nil {
+		facts = l.shook.Facts
+	}
+	failed, ok := errors.AsType[*tlsprobe.HandshakeError](err)
+	if !ok {
+		failed = new(tlsprobe.HandshakeError)
+	}
+	return failed.Try(at, facts), err
+}
+
+// offerFailed keeps what a failed offer showed, and reports whether another one
+// is to be made. If not, shut or notTLS says what that means.
+func (v *visit) offerFailed(try tlsprobe.Try, err error) (again bool) {
+	spoke, alert := spokeTLS(try), try.Facts.Alert
+	if spoke {
+		v.seen(v.now)
+	} else {
+		v.note("TLS handshake: %s", alert)
+	}
+	v.stalled = spoke && (alert == timedOut || errors.Is(err, ErrHandshakeBytes))
+	v.lingered = v.lingered || try.Silent && alert == timedOut
+	if v.shaken {
+		return false
+	}
+	o := v.offering
+	next, ok := o.fail(try)
+	if o.spoke() {
+		v.tls = []probes.TLSFacts{o.facts}
+	}
+	if ok {
+		why := v.budget.noHandshake()
+		if why == "" {
+			o.at = next
+			return true
+		}
+		v.note("%s: not tried: a hello of %s", why, tlsprobe.VersionName(o.offers[next].Version()))
+	}
+	v.shut = o.spoke()
+	v.notTLS = !v.shut
+	return false
+}
+
+// helloSize is the longest hello, with a name of 253 bytes.
+const helloSize = 700
+
+// noHandshake names the budget that forbids one more hello, or is "". A hello
+// is no probe.
+func (b *budget) noHandshake() string {
+	others := *b
+	others.probes = 0
+	return others.spent(helloSize)
+}
+
+// shakenOut reports whether the time of a handshake that is read by hand is
+// over. That of others the outside keeps.
+func (m *Machine) shakenOut(l *line) bool {
+	return l.phase == shaking && !l.until.IsZero() && !m.now.Before(l.until)
+}
