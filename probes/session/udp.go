@@ -29,6 +29,7 @@ type datagrams struct {
 	err    error           // an ICMP error came
 	later  []*probes.Probe // asked before; an answer of theirs may still come
 	done   func(over bool)
+	dtls   *dtlsReading // what speaks DTLS is read further; nil: nothing is
 }
 
 // visitUDP visits a UDP endpoint.
@@ -180,7 +181,8 @@ func (m *Machine) endUDP() {
 	default:
 		ln := &lane{probe: m.senderOf(pr, l.answer.buf), line: l}
 		m.look(ln)
-		d.done(m.judge(ln))
+		over := m.judge(ln)
+		m.readDTLS(ln, func() { d.done(over) })
 	}
 }
 
@@ -212,6 +214,10 @@ func (m *Machine) datagram(l *line, e Event) {
 	}
 	m.budget.in += min(len(e.Data), m.budget.room())
 	d := &m.udp
+	if d.dtls != nil && d.dtls.line == l {
+		m.hearDTLS(e.Data)
+		return
+	}
 	if d.line == nil || l.answer.final() {
 		return
 	}
