@@ -72,11 +72,21 @@ func (a *answer) finish(how ending) {
 	}
 }
 
-// tick makes the answer final if it has settled at now.
+// tick makes the answer final if it has settled at now. Where the syntax shows
+// that there is more to come, silence alone is no end.
 func (a *answer) tick(now time.Time) {
-	if a.heard() && !now.Before(a.last.Add(a.settle)) {
+	if a.heard() && !a.unfinished() && a.silentFor(now) {
 		a.finish(settled)
 	}
+}
+
+// silentFor reports whether the settle time has passed without a byte.
+func (a *answer) silentFor(now time.Time) bool { return !now.Before(a.last.Add(a.settle)) }
+
+// unfinished reports whether the syntax says that what came is not all: a line
+// or a header block without its end, a body shorter than announced.
+func (a *answer) unfinished() bool {
+	return a.ends != nil && a.need < never && a.need > len(a.buf)-a.from
 }
 
 // wake is when the reader has to look again, if no byte comes before: at
@@ -84,7 +94,10 @@ func (a *answer) tick(now time.Time) {
 // after until.
 func (a *answer) wake(patience, until time.Time) time.Time {
 	at := patience
-	if a.heard() {
+	switch {
+	case a.heard() && a.unfinished():
+		return until
+	case a.heard():
 		at = a.last.Add(a.settle)
 	}
 	if at.Before(until) {
@@ -94,9 +107,12 @@ func (a *answer) wake(patience, until time.Time) time.Time {
 }
 
 // expire ends an answer whose time is over at now. One that has not begun
-// stays as it is.
+// stays as it is. One that promised more and was silent has settled all the
+// same: some servers announce more than they send.
 func (a *answer) expire(now time.Time) {
-	a.tick(now)
+	if a.heard() && a.silentFor(now) {
+		a.finish(settled)
+	}
 	if a.heard() {
 		a.finish(cutShort)
 	}

@@ -79,7 +79,15 @@ func TestAnswerEnds(t *testing.T) {
 		},
 		{
 			name: "announced lines are waited for", ends: greetingEnd, reads: []read{{1, "220-a\r\n"}},
-			want: "220-a\r\n", end: settled, wantMS: 401,
+			want: "220-a\r\n", end: settled, wantMS: deadline,
+		},
+		{
+			name: "rest of a page is waited for", ends: httpEnd, reads: []read{{1, page[:40]}, {1500, page[40:]}},
+			want: page, end: proven, wantMS: 1500,
+		},
+		{
+			name: "page that is shorter than it says", ends: httpEnd, reads: []read{{1, page[:len(page)-3]}},
+			want: page[:len(page)-3], end: settled, wantMS: deadline,
 		},
 	}
 	for _, tt := range tests {

@@ -6,12 +6,14 @@ import (
 	"strings"
 )
 
+// never is the need of an answer whose syntax shows no end.
+const never = int(^uint(0) >> 1)
+
 // greetingEnd finds the end of a line greeting: an SSH identification line
 // (RFC 4253 section 4.2), or a reply whose last line is "NNN " and some text
 // while "NNN-" announces more lines (RFC 5321 section 4.2.1, RFC 959 section
 // 4.2). Other greetings have no end of their own.
 func greetingEnd(b []byte) (n, need int) {
-	const never = int(^uint(0) >> 1)
 	switch {
 	case hasPrefixSoFar(b, "SSH-"):
 		if i := bytes.IndexByte(b, '\n'); i >= 0 && len(b) > len("SSH-") {
@@ -83,7 +85,6 @@ func isReplySoFar(b []byte) bool {
 // trailer (RFC 9112 section 6.3). A response that has none of these ends with
 // its connection, and interim responses do not count.
 func httpEnd(b []byte) (n, need int) {
-	const never = int(^uint(0) >> 1)
 	at := 0
 	for {
 		if !hasPrefixSoFar(b[at:], "HTTP/1.") && len(b) > at {
@@ -178,7 +179,6 @@ func framing(header []byte) (length int, chunked bool) {
 
 // chunksEnd finds the end of the chunked body that begins at b[at].
 func chunksEnd(b []byte, at int) (n, need int) {
-	const never = int(^uint(0) >> 1)
 	for {
 		i := bytes.IndexByte(b[at:], '\n')
 		if i < 0 {

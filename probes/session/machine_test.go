@@ -32,6 +32,7 @@ func loadText(t testing.TB, text string) *probes.Database {
 func proberOf(t testing.TB, text string, connections int) *Prober {
 	t.Helper()
 	settings := DefaultSettings()
+	settings.MaxWait = sequenceWait
 	settings.Connections = connections
 	p, err := New(Config{Database: loadText(t, text), Settings: settings})
 	if err != nil {

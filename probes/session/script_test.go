@@ -118,10 +118,15 @@ func fields(t *testing.T, text string) map[string]string {
 	return out
 }
 
+// sequenceWait is long enough for what a peer is asked one thing after the
+// other, so that a budget makes no difference between that and overlap.
+const sequenceWait = 20 * time.Second
+
 // machineFor makes the machine that a visit section describes.
 func machineFor(t *testing.T, db *probes.Database, visit map[string]string) *Machine {
 	t.Helper()
 	settings := DefaultSettings()
+	settings.MaxWait = sequenceWait
 	ep := probes.Endpoint{Addr: netip.MustParseAddr("192.0.2.1"), Port: 7000, Transport: probes.TCP}
 	var known Remembered
 	var cfg Config
@@ -152,6 +157,12 @@ func machineFor(t *testing.T, db *probes.Database, visit map[string]string) *Mac
 			cfg.Identity.EHLOName = value
 		case "agent":
 			cfg.Identity.UserAgent = value
+		case "wait":
+			d, err := time.ParseDuration(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			settings.MaxWait = d
 		case "wall":
 			d, err := time.ParseDuration(value)
 			if err != nil {

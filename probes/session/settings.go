@@ -20,7 +20,7 @@ type Settings struct {
 	MaxProbes int           // probes sent, without listening
 	MaxBytes  int           // sent and received
 	MaxAnswer int           // kept and matched of one answer
-	MaxWait   time.Duration // waiting for answers, in sum
+	MaxWait   time.Duration // time in which an answer is waited for, however many at once
 
 	Connections int // to the endpoint at once
 	UDPRetries  int // sends after the first
@@ -91,7 +91,8 @@ const (
 	maxErrors = 32
 )
 
-// DefaultSettings are those of SCAN-SEMANTICS.
+// DefaultSettings are those of SCAN-SEMANTICS, but for MaxWait: what is asked
+// in its 20 s one after the other is asked in 12 s side by side.
 func DefaultSettings() Settings {
 	return Settings{
 		Intensity:      7,
@@ -103,7 +104,7 @@ func DefaultSettings() Settings {
 		MaxProbes:      12,
 		MaxBytes:       256 << 10,
 		MaxAnswer:      DefaultMaxAnswer,
-		MaxWait:        20 * time.Second,
+		MaxWait:        12 * time.Second,
 		Connections:    2,
 		UDPRetries:     2,
 	}
