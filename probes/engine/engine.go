@@ -58,7 +58,7 @@ type Handler interface {
 	// Ended: the connection is gone, or was never there: io.EOF after an
 	// orderly close by the peer, os.ErrDeadlineExceeded when the connect took
 	// too long, net.ErrClosed when the engine was closed, else the system's
-	// error (a syscall.Errno, perhaps wrapped). A reset is ECONNRESET, told
+	// error (a syscall.Errno, perhaps wrapped, as in an *ICMPError). A reset is ECONNRESET, told
 	// after all that came before it. Want of local resources is never told.
 	// Nothing follows, and Close need not be called.
 	Ended(err error)

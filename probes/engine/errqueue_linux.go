@@ -22,7 +22,7 @@ func (c *udpConn) takeErrors() {
 		if err != nil { // EAGAIN: it is empty
 			return
 		}
-		errno, ok := icmpError(c.ep.oob[:n])
+		told, ok := icmpError(c.ep.oob[:n])
 		if !ok {
 			continue
 		}
@@ -34,26 +34,59 @@ func (c *udpConn) takeErrors() {
 			c.l.pool.foreign.Add(1)
 			continue
 		}
-		c.rejected = append(c.rejected, rejection{errno, netip.AddrPortFrom(c.d.Remote.Addr(), to.Port())})
+		c.rejected = append(c.rejected, rejection{told.errno, netip.AddrPortFrom(c.d.Remote.Addr(), to.Port())})
 		c.later()
 	}
+}
+
+// tellICMP has the kernel queue ICMP errors of a socket.
+func tellICMP(fd int, to netip.Addr, on bool) error {
+	level, option, value := unix.IPPROTO_IP, unix.IP_RECVERR, 0
+	if to.Is6() {
+		level, option = unix.IPPROTO_IPV6, unix.IPV6_RECVERR
+	}
+	if on {
+		value = 1
+	}
+	return unix.SetsockoptInt(fd, level, option, value)
+}
+
+// icmpOf names the ICMP message behind the error of a TCP connect, if it was
+// one: a RST and a packet filter's "port unreachable" are both ECONNREFUSED.
+func (l *epollLoop) icmpOf(fd int, errno unix.Errno) error {
+	_, n, _, _, err := unix.Recvmsg(fd, l.scrap[:], l.oob[:], unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
+	if err != nil { // EAGAIN: the queue is empty
+		return errno
+	}
+	if told, ok := icmpError(l.oob[:n]); ok {
+		return &ICMPError{Err: told.errno, Type: told.kind, Code: told.code}
+	}
+	return errno
 }
 
 // The layout of struct sock_extended_err (ip(7), IP_RECVERR).
 const (
 	extErrno  = 0
 	extOrigin = 4
+	extType   = 5
+	extCode   = 6
 	extSize   = 16
 )
 
-// icmpError finds the errno of an ICMP error in the control messages of a
+// An icmpMessage is what an error queue holds of an ICMP error.
+type icmpMessage struct {
+	errno      unix.Errno
+	kind, code uint8
+}
+
+// icmpError finds an ICMP error in the control messages of a
 // read of an error queue. It reports false for errors of another origin, which
 // the call that met them returned already.
-func icmpError(oob []byte) (unix.Errno, bool) {
+func icmpError(oob []byte) (icmpMessage, bool) {
 	for len(oob) > 0 {
 		hdr, data, rest, err := unix.ParseOneSocketControlMessage(oob)
 		if err != nil {
-			return 0, false
+			return icmpMessage{}, false
 		}
 		oob = rest
 		v4 := hdr.Level == unix.IPPROTO_IP && hdr.Type == unix.IP_RECVERR
@@ -64,7 +97,7 @@ func icmpError(oob []byte) (unix.Errno, bool) {
 		origin := data[extOrigin]
 		errno := unix.Errno(binary.NativeEndian.Uint32(data[extErrno:]))
 		icmp := origin == unix.SO_EE_ORIGIN_ICMP || origin == unix.SO_EE_ORIGIN_ICMP6
-		return errno, icmp && errno != 0
+		return icmpMessage{errno, data[extType], data[extCode]}, icmp && errno != 0
 	}
-	return 0, false
+	return icmpMessage{}, false
 }

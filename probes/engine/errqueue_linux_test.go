@@ -43,9 +43,9 @@ func TestICMPError(t *testing.T) {
 		{"none", nil, 0},
 		{"cut short", icmp4[:len(icmp4)-9], 0},
 	} {
-		errno, ok := icmpError(c.oob)
-		if ok != (c.want != 0) || ok && errno != c.want {
-			t.Errorf("%s: %v, %v; want %v", c.name, errno, ok, c.want)
+		got, ok := icmpError(c.oob)
+		if ok != (c.want != 0) || ok && got.errno != c.want {
+			t.Errorf("%s: %v, %v; want %v", c.name, got.errno, ok, c.want)
 		}
 	}
 }
@@ -55,7 +55,7 @@ func FuzzICMPError(f *testing.F) {
 	f.Add(controlMessage(unix.IPPROTO_IPV6, unix.IPV6_RECVERR, uint32(unix.ECONNREFUSED), unix.SO_EE_ORIGIN_ICMP6))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, oob []byte) {
-		if errno, ok := icmpError(oob); ok && errno == 0 {
+		if got, ok := icmpError(oob); ok && got.errno == 0 {
 			t.Error("an error that is none")
 		}
 	})

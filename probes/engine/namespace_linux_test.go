@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -33,6 +34,62 @@ func TestPathErrors(t *testing.T) {
 	cmd.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWNET}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("child: %v\n%s", err, out)
+	}
+}
+
+// TestPacketFilter: what a packet filter refuses is not what TCP refuses,
+// though the kernel says ECONNREFUSED to both.
+func TestPacketFilter(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("skipped: a network namespace needs CAP_SYS_ADMIN")
+	}
+	if _, err := exec.LookPath("nft"); err != nil {
+		t.Skip("skipped: nftables is not installed")
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestPacketFilterChild$", "-test.v")
+	cmd.Env = append(os.Environ(), childNamespace+"=1")
+	cmd.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWNET}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("child: %v\n%s", err, out)
+	}
+}
+
+func TestPacketFilterChild(t *testing.T) {
+	if os.Getenv(childNamespace) == "" {
+		return // not the child
+	}
+	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
+		t.Fatalf("ip: %v\n%s", err, out)
+	}
+	rules := exec.Command("nft", "-f", "-")
+	rules.Stdin = strings.NewReader(`table inet t {
+	chain in {
+		type filter hook input priority 0;
+		tcp dport 7 reject with icmpx type port-unreachable
+		tcp dport 9 reject with icmpx type admin-prohibited
+		tcp dport 13 reject with tcp reset
+	}
+}
+`)
+	if out, err := rules.CombinedOutput(); err != nil {
+		t.Fatalf("nft: %v\n%s", err, out)
+	}
+	h := enginetest.Real(t, openSystem(t, engine.Config{Loops: 1}))
+	for _, c := range []struct {
+		to         string
+		kind, code uint8
+	}{
+		{"127.0.0.1:7", 3, 3}, {"127.0.0.1:9", 3, 13}, {"127.0.0.1:13", 0, 0}, {"127.0.0.1:17", 0, 0},
+		{"[::1]:7", 1, 4}, {"[::1]:9", 1, 1}, {"[::1]:13", 0, 0}, {"[::1]:17", 0, 0},
+	} {
+		r := end(t, h, engine.Dial{Network: "tcp", Remote: netip.MustParseAddrPort(c.to), Timeout: 10 * time.Second})
+		told := &engine.ICMPError{}
+		if icmp := errors.As(r.Err, &told); icmp != (c.kind > 0) || told.Type != c.kind || told.Code != c.code {
+			t.Errorf("%s: ended by %v, want ICMP type %d code %d", c.to, r.Err, c.kind, c.code)
+		}
+		if c.code != 13 && c.code != 1 && !errors.Is(r.Err, syscall.ECONNREFUSED) {
+			t.Errorf("%s: ended by %v, want a refusal", c.to, r.Err)
+		}
 	}
 }
 

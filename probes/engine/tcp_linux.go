@@ -57,6 +57,9 @@ func (c *tcpConn) connect() error {
 			return err
 		}
 	}
+	if err := tellICMP(fd, to.Addr(), true); err != nil {
+		return err
+	}
 	c.began = time.Since(c.l.start)
 	err = unix.Connect(fd, c.ep.names.of(to, zone))
 	if err != nil && !errors.Is(err, unix.EINPROGRESS) {
@@ -105,9 +108,11 @@ func (c *tcpConn) connected(events uint32) bool {
 		// peer may have said why before: that is still to be read.
 		c.err = errno
 	default:
-		c.end(errno)
+		c.end(c.ep.icmpOf(int(c.fd), errno))
 		return false
 	}
+	// From here on, an ICMP error is for the kernel to weigh (RFC 5927).
+	_ = tellICMP(int(c.fd), c.d.Remote.Addr(), false)
 	c.timer.stop()
 	c.state = stateOpen
 	if isSelf(c.Local(), c.d.Remote) {

@@ -78,14 +78,12 @@ func (c *udpConn) bind() error {
 		return err
 	}
 	c.fd = int32(fd)
-	level, option := unix.IPPROTO_IP, unix.IP_RECVERR
 	if a.Is6() {
-		level, option = unix.IPPROTO_IPV6, unix.IPV6_RECVERR
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
 			return err
 		}
 	}
-	if err := unix.SetsockoptInt(fd, level, option, 1); err != nil {
+	if err := tellICMP(fd, a, true); err != nil {
 		return err
 	}
 	// Bound now and not by the first send, so that a want of ports is met

@@ -64,6 +64,8 @@ type connectError struct {
 	state   probes.State
 	reason  string
 	err     error
+
+	filtered bool // a packet filter refuses us
 }
 
 func (e *connectError) Error() string { return "connect: " + bare(e.err).Error() }
@@ -78,7 +80,11 @@ func classify(err error) *connectError {
 	e := &connectError{err: err}
 	timedOut := errors.Is(err, os.ErrDeadlineExceeded) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT)
+	told, icmp := errors.AsType[icmpError](err)
 	switch {
+	case icmp:
+		e.outcome, e.state = probes.OutcomeUnreachable, probes.Filtered
+		e.reason, e.filtered = icmpReason(told.ICMP())
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, ErrSelf):
 		e.outcome, e.state, e.reason = probes.OutcomeRefused, probes.Closed, "conn-refused"
 	case errors.Is(err, syscall.ECONNRESET):
@@ -99,6 +105,33 @@ func classify(err error) *connectError {
 		return notTried(err)
 	}
 	return e
+}
+
+// An icmpError is an error of a TCP connect that an ICMP message told of; see
+// [sonde/probes/engine.ICMPError].
+type icmpError interface {
+	error
+	ICMP() (kind, code uint8)
+}
+
+// icmpReason names a destination that an ICMP message (RFC 792, RFC 1812
+// section 5.2.7.1) or an ICMPv6 message (RFC 4443 section 3.1) calls
+// unreachable, and says whether that speaks of a packet filter: TCP answers a
+// port without a service itself.
+func icmpReason(kind, code uint8) (reason string, filter bool) {
+	const unreachable, unreachable6 = 3, 1
+	switch {
+	case kind == unreachable && code == 3, kind == unreachable6 && code == 4:
+		return "port-unreach", true
+	case kind == unreachable && (code == 9 || code == 10 || code == 13),
+		kind == unreachable6 && (code == 1 || code == 5 || code == 6):
+		return "admin-prohibited", true
+	case kind == unreachable && (code == 0 || code == 6 || code == 11), kind == unreachable6 && code == 0:
+		return "net-unreach", false
+	case kind == unreachable && code == 2:
+		return "proto-unreach", false
+	}
+	return "host-unreach", false
 }
 
 // notTried is a connect that says nothing about the endpoint.

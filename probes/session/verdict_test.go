@@ -1,6 +1,7 @@
 package session
 
 import (
+	"syscall"
 	"testing"
 
 	"sonde/probes"
@@ -49,6 +50,22 @@ func TestVerdict(t *testing.T) {
 		{
 			"connect fails first", probes.TCP, Remembered{},
 			func(v *visit) { v.fail(classify(ErrSelf)) }, probes.OutcomeRefused,
+		},
+		{
+			"packet filter", probes.TCP, Remembered{},
+			func(v *visit) { v.fail(classify(rejected{3, 3})) }, probes.OutcomeUnreachable,
+		},
+		{
+			"packet filter, and answered before", probes.TCP, Remembered{Probe: "NULL"},
+			func(v *visit) { v.fail(classify(rejected{3, 13})) }, probes.OutcomeBlocked,
+		},
+		{
+			"packet filter over IPv6, and answered before", probes.TCP, Remembered{Probe: "NULL"},
+			func(v *visit) { v.fail(classify(rejected{1, 4})) }, probes.OutcomeBlocked,
+		},
+		{
+			"no route to a host that answered before", probes.TCP, Remembered{Probe: "NULL"},
+			func(v *visit) { v.fail(classify(rejected{3, 1})) }, probes.OutcomeUnreachable,
 		},
 		{
 			"connect fails after an answer: it stays", probes.TCP, Remembered{},
@@ -120,3 +137,12 @@ func TestStrongestFindingIsKept(t *testing.T) {
 		})
 	}
 }
+
+// rejected is a connect that an ICMP message of this type and code ended.
+type rejected [2]uint8
+
+func (rejected) Error() string { return "connection refused" }
+
+func (r rejected) Unwrap() error { return syscall.ECONNREFUSED }
+
+func (r rejected) ICMP() (kind, code uint8) { return r[0], r[1] }

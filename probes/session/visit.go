@@ -90,9 +90,14 @@ func (v *visit) fail(e *connectError) {
 		v.giveUp(e.reason)
 		return
 	}
-	if v.known.Probe != "" && e.reason == "reset" {
+	switch {
+	case v.known.Probe == "":
+	case e.reason == "reset":
 		e.outcome, e.state = probes.OutcomeBlocked, probes.Open
 		e.reason = "reset without an answer, and answered before"
+	case e.filtered:
+		e.outcome = probes.OutcomeBlocked
+		e.reason += " by a packet filter, and answered before"
 	}
 	v.outcome, v.state, v.reason = e.outcome, e.state, e.reason
 	if e.outcome == probes.OutcomeInconclusive {
