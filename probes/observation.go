@@ -93,7 +93,7 @@ type Observation struct {
 	Probe    string     `json:"probe,omitempty"` // the probe whose answer gave the identity
 	Rule     string     `json:"rule,omitempty"`  // "file:line" of the line that hit
 	TLS      []TLSFacts `json:"tls,omitempty"`
-	RPC      []RPCFacts `json:"rpc,omitempty"` // SunRPC programs found here, in the order of their numbers
+	RPC      []RPCFacts `json:"rpc,omitempty"` // SunRPC programs found here, in the order of their numbers; at most MaxRPC
 
 	Fingerprint string    `json:"fingerprint,omitempty"`
 	Evidence    *Evidence `json:"evidence,omitempty"`
@@ -149,6 +149,10 @@ type Certificate struct {
 // SANsCount tells how many there were.
 const MaxSANs = 32
 
+// MaxRPC is how many SunRPC programs of an endpoint are kept. A server with
+// NFS and NIS has about 20.
+const MaxRPC = 64
+
 // RPCFacts is one SunRPC program (RFC 5531) that an endpoint serves or, being a
 // port mapper, lists.
 type RPCFacts struct {
@@ -167,11 +171,16 @@ type Evidence struct {
 	Truncated bool   `json:"truncated,omitempty"`
 }
 
-// Cost is what a visit took.
+// Cost is what a visit took to find out the identity.
 type Cost struct {
 	Connections int   `json:"connections,omitempty"`
 	Probes      int   `json:"probes,omitempty"`
 	BytesOut    int   `json:"bytes_out,omitempty"`
 	BytesIn     int   `json:"bytes_in,omitempty"`
 	Millis      int64 `json:"ms,omitempty"`
+
+	// Extra is what was asked after that took: a certificate behind STARTTLS,
+	// the programs of a SunRPC server. Its Probes are the times we spoke; it
+	// has no Extra. It is nil where nothing was asked.
+	Extra *Cost `json:"extra,omitempty"`
 }

@@ -39,6 +39,7 @@ type line struct {
 	beside  bool   // another was there when it was opened
 	rejoins bool   // what comes is one answer with what came before
 	service string // that was recognised on it
+	unsent  int    // datagrams of an RPC conversation that the rates hold back
 
 	patience, until time.Time // of listening, see answer.wake; until of shaking by hand too
 	cleared         time.Time // when an older one was closed last
@@ -80,12 +81,14 @@ func (m *Machine) told(l *line, e Event) {
 		}
 	case Sent:
 		m.handedOver(l)
+		m.extraSent(l)
 	case Received:
-		if m.ep.Transport == probes.UDP {
+		switch {
+		case m.ep.Transport == probes.UDP && m.extras == nil:
 			m.datagram(l, e)
-		} else if l.phase == shaking && l.reader != nil {
+		case l.phase == shaking && l.reader != nil:
 			m.hearServer(l, e.Data)
-		} else if l.phase == listening {
+		case l.phase == listening && m.fromPeer(e.From):
 			m.take(l, e.Data)
 		}
 	case Rejected:

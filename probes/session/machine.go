@@ -23,8 +23,8 @@ type Machine struct {
 	limit   time.Time // of the whole visit
 	stopped string    // why it was ended from outside
 
-	over  bool
-	ended time.Time
+	extras *extras // once the identity is settled
+	over   bool
 }
 
 // Start begins the visit. The actions are valid until the next call.
@@ -136,9 +136,10 @@ func (m *Machine) wakeAt() time.Time {
 
 func (m *Machine) act(a Action) { m.actions = append(m.actions, a) }
 
-// finish ends the visit.
+// finish settles the identity. The visit goes on with what else is to be
+// asked, if it was not ended from outside.
 func (m *Machine) finish() {
-	m.ladder = ladder{}
+	m.ladder, m.poke = ladder{}, time.Time{}
 	m.closeAll()
 	m.lingered = m.lingered || m.unheard && m.budget.probes == 0
 	if m.entered {
@@ -150,13 +151,17 @@ func (m *Machine) finish() {
 	if m.best.strength != probes.Hard || m.best.end == cutShort {
 		m.interrupted = m.stopped
 	}
-	m.over, m.ended = true, m.now
+	m.settle()
 }
 
 // interrupt ends the visit from outside. What came so far is kept for a
 // reader. It makes no identity.
 func (m *Machine) interrupt(why string) {
 	m.stopped = why
+	if m.extras != nil {
+		m.stopExtras(why)
+		return
+	}
 	for _, ln := range m.ladder.lanes {
 		if ln.state == laneEnded && ln.line.answer.heard() {
 			f := ln.found

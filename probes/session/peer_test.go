@@ -29,6 +29,7 @@ type peer struct {
 	refuse    int
 	tls       string
 	reactions []reaction
+	answers   func(data []byte) []byte // to what no reaction is for; may be nil
 }
 
 type reaction struct {
@@ -172,5 +173,11 @@ func (p *peer) heard(s *sim, c *simConn, data []byte) {
 			s.play(c, r.steps)
 			return
 		}
+	}
+	if p.answers == nil {
+		return
+	}
+	if b := p.answers(data); len(b) > 0 {
+		s.play(c, []step{{do: "say", text: string(b)}})
 	}
 }

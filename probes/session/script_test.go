@@ -153,6 +153,18 @@ func machineFor(t *testing.T, db *probes.Database, visit map[string]string) *Mac
 			settings.MaxProbes = number(value)
 		case "industrial":
 			settings.Allow.Industrial = true
+		case "credentials":
+			settings.Allow.Credentials = true
+		case "starttls":
+			settings.StartTLS = true
+		case "rpc":
+			settings.RPC, settings.Grind = true, value == "grind"
+		case "due":
+			known.Extras = true
+		case "known-service":
+			known.Service = value
+		case "known-program":
+			known.Program = uint32(number(value))
 		case "ehlo":
 			cfg.Identity.EHLOName = value
 		case "agent":
@@ -178,6 +190,7 @@ func machineFor(t *testing.T, db *probes.Database, visit map[string]string) *Mac
 		}
 	}
 	cfg.Database, cfg.Settings = db, settings
+	cfg.XID = func() uint32 { return 0x01020304 }
 	p, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -202,7 +215,16 @@ func compare(t *testing.T, s *sim, o probes.Observation, want map[string]string)
 		}
 		facts = strings.Join(strings.Fields(o.TLS[0].Name+" "+o.TLS[0].Version+" "+o.TLS[0].Alert), " ")
 	}
+	extra := ""
+	if e := o.Cost.Extra; e != nil {
+		extra = fmt.Sprintf("%d connections, %d said", e.Connections, e.Probes)
+	}
+	programs := ""
+	for _, f := range o.RPC {
+		programs += fmt.Sprintf("%d %s %d-%d, ", f.Program, f.Name, f.Low, f.High)
+	}
 	got := map[string]string{
+		"extra": extra, "rpc": strings.TrimSuffix(programs, ", "),
 		"outcome": string(o.Outcome), "reason": o.Reason, "state": string(o.State),
 		"strength": string(o.Strength), "service": o.Service, "product": o.Product,
 		"version": o.Version, "info": o.Info, "probe": o.Probe, "tunnel": string(o.Tunnel),

@@ -22,7 +22,8 @@
 // [Settings.MaxBytes] bytes and waits at most [Settings.MaxWait] for answers.
 // It holds at most [Settings.Connections] connections at a time, two while it
 // is new and its peer silent, and keeps [Settings.MaxAnswer] bytes of an
-// answer. While it waits it holds about 3 KiB and what came so far.
+// answer. What [Settings] let it ask once the identity is settled comes on top,
+// as they say. While it waits it holds about 3 KiB and what came so far.
 //
 // # How to read it
 //
@@ -31,12 +32,14 @@
 // into waits that are over; connect.go and line.go open connections and wait
 // on them; climb.go is the visit up to the first probe, lane.go one probe,
 // ladder.go several side by side, udp.go the same without connections;
-// tunnel.go is about TLS,
-// offering.go and dtls.go about its handshakes; judge.go and verdict.go draw the conclusions.
+// tunnel.go is about TLS, offering.go and dtls.go about its handshakes; judge.go
+// and verdict.go draw the conclusions. What is asked when the identity is known
+// begins in extras.go.
 package session
 
 import (
 	"errors"
+	"math/rand/v2"
 
 	"sonde/match"
 	"sonde/probes"
@@ -48,6 +51,9 @@ type Config struct {
 	Settings Settings
 	// Identity tells the peers who asks.
 	Identity probes.Identity
+	// XID gives the first transaction id of a SunRPC conversation, which a
+	// stranger should not guess. It is called by each visit; nil: at random.
+	XID func() uint32
 }
 
 // A Prober visits endpoints.
@@ -55,6 +61,7 @@ type Prober struct {
 	db       *probes.Database
 	settings Settings
 	identity probes.Identity
+	xid      func() uint32
 	ladders  ladders
 }
 
@@ -66,7 +73,10 @@ func New(cfg Config) (*Prober, error) {
 	if err := cfg.Settings.check(); err != nil {
 		return nil, err
 	}
-	return &Prober{db: cfg.Database, settings: cfg.Settings, identity: cfg.Identity}, nil
+	if cfg.XID == nil {
+		cfg.XID = rand.Uint32
+	}
+	return &Prober{db: cfg.Database, settings: cfg.Settings, identity: cfg.Identity, xid: cfg.XID}, nil
 }
 
 // Settings gives those that bound the visits.
@@ -79,13 +89,25 @@ type Remembered struct {
 	Tunnel probes.Tunnel // Observation.Tunnel
 	Offer  int           // Observation.Offer
 	Soft   string        // the service, if it was only a soft match: enough again
+
+	Service string // Observation.Service
+	Program uint32 // that a grinder found; 0: none
+
+	// Extras says that what is asked beside the identity is due again. It is
+	// asked anyway where nothing is remembered, or another service answers. The
+	// program that a grinder found is asked for each time, as it is the
+	// identity.
+	Extras bool
 }
 
 // Recall gives what the next visit should remember of an observation.
 func Recall(o *probes.Observation) Remembered {
-	r := Remembered{Probe: o.Probe, Tunnel: o.Tunnel, Offer: o.Offer}
+	r := Remembered{Probe: o.Probe, Tunnel: o.Tunnel, Offer: o.Offer, Service: o.Service}
 	if o.Strength == probes.Soft {
 		r.Soft = o.Service
+	}
+	if n, ok := groundProgram(o); ok {
+		r.Program = n
 	}
 	return r
 }

@@ -26,6 +26,13 @@ type Settings struct {
 	UDPRetries  int // sends after the first
 
 	Allow Allow
+
+	// What is asked once the identity is settled, over one connection at a
+	// time and counted apart. Each of these has a time of its own, and all
+	// together may move another MaxBytes.
+	StartTLS bool // the certificate that a plain service shows after STARTTLS
+	RPC      bool // the list of a SunRPC port mapper
+	Grind    bool // which program is behind a SunRPC port, by asking for each
 }
 
 // Allow switches on what is not asked by default.

@@ -9,10 +9,14 @@ import (
 
 // Observation is what the visit has found out until now.
 func (m *Machine) Observation(now time.Time) probes.Observation {
-	if m.over {
-		now = m.ended
+	if m.extras != nil {
+		return m.extras.observation
 	}
-	v := &m.visit
+	return m.visit.observe(now)
+}
+
+// observe is what is known of the identity.
+func (v *visit) observe(now time.Time) probes.Observation {
 	o := probes.Observation{
 		Addr:      v.ep.Addr,
 		Port:      v.ep.Port,
