@@ -206,6 +206,6 @@ func bare(o *probes.Observation) *probes.Observation {
 		return nil
 	}
 	b := *o
-	b.Evidence, b.TLS, b.Fingerprint = nil, nil, ""
+	b.Evidence, b.TLS, b.RPC, b.Fingerprint = nil, nil, nil, ""
 	return &b
 }

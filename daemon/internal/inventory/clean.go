@@ -48,6 +48,7 @@ func clean(o probes.Observation, k event.Key) probes.Observation {
 	o.Database = cleanString(o.Database, maxName)
 	o.Asked = cleanList(o.Asked, maxAsked, maxWord)
 	o.TLS = cleanTLS(o.TLS)
+	o.RPC = o.RPC[:min(len(o.RPC), probes.MaxRPC)]
 	o.Evidence = cleanEvidence(o.Evidence)
 	return o
 }

@@ -160,6 +160,9 @@ func merge(known, seen *probes.Observation) probes.Observation {
 	if len(m.TLS) == 0 {
 		m.TLS = known.TLS
 	}
+	if len(m.RPC) == 0 { // not asked for at each visit
+		m.RPC = known.RPC
+	}
 	if m.Evidence == nil || known.Evidence != nil && evidenceServes(known, &m) {
 		m.Evidence = known.Evidence
 	}

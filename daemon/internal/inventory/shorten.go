@@ -52,6 +52,7 @@ func cutLists(o *probes.Observation) {
 	o.Fingerprint = ""
 	o.Names = o.Names[:min(len(o.Names), few)]
 	o.CPE = o.CPE[:min(len(o.CPE), few)]
+	o.RPC = o.RPC[:min(len(o.RPC), few)]
 }
 
 func cutStrings(o *probes.Observation) {
@@ -72,8 +73,8 @@ func leaves(ev *event.Event) int {
 }
 
 func observationLeaves(o *probes.Observation) int {
-	const plain, handshake, certificate = 19, 7, 8
-	n := plain + len(o.Names) + len(o.CPE)
+	const plain, handshake, certificate, program = 19, 7, 8, 4
+	n := plain + len(o.Names) + len(o.CPE) + program*len(o.RPC)
 	for _, t := range o.TLS {
 		n += handshake
 		if t.Certificate != nil {
