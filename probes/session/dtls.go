@@ -32,8 +32,9 @@ func (m *Machine) readDTLS(ln *lane, then func()) {
 	r := &dtlsReading{line: ln.line, hello: m.p.payload(ln.probe, m.ep), then: then}
 	answer := ln.line.answer.buf
 	_, err := tlsprobe.DTLSEcho(r.hello, nil)
-	greeted := err == nil && !bytes.Equal(answer, r.hello) // an echo is no server
-	if !greeted && ln.found.id.Service != "dtls" {
+	greeted := err == nil
+	mirrored := bytes.Equal(answer, r.hello) // by an echo, which is no server
+	if mirrored || !greeted && ln.found.id.Service != "dtls" {
 		then()
 		return
 	}
