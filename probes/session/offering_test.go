@@ -220,24 +220,40 @@ func TestUnknownName(t *testing.T) {
 	})
 }
 
-// A peer that is known to speak TLS, and only hangs up by now, gets as many
-// offers as are allowed, once.
+// A peer that only hangs up gets as many offers as are allowed once it is known
+// to speak TLS, and none of them twice: known from an earlier visit, or by a
+// match that comes after the first offers.
 func TestOffersAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := serve(t, func(s *server, c net.Conn) {
-			if strings.HasPrefix(s.request(c), "GET") {
-				io.WriteString(c, "HTTP/1.1 400 Bad\r\n\r\nThe plain HTTP request was sent to HTTPS port")
+	for name, tt := range map[string]struct {
+		isTLSPort bool
+		known     Remembered
+	}{
+		"known before": {false, Remembered{Probe: "GetRequest", Tunnel: probes.TLS}},
+		"known later":  {true, Remembered{}},
+		"both":         {true, Remembered{Probe: "GetRequest", Tunnel: probes.TLS}},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			s := serve(t, func(s *server, c net.Conn) {
+				if strings.HasPrefix(s.request(c), "GET") {
+					io.WriteString(c, "HTTP/1.1 400 Bad\r\n\r\nThe plain HTTP request was sent to HTTPS port")
+				}
+			})
+			db := load(t, testDatabase, s.addr.Port(), tt.isTLSPort)
+			o := newProber(t, s, db, quick()).Visit(t.Context(), endpoint(s), tt.known)
+			if o.Product != "Boxweb" || o.Tunnel != probes.TLS {
+				t.Errorf("%+v, errors %q", summarize(o), o.Errors)
+			}
+			hellos := 0
+			for _, r := range s.requests() {
+				if isOurs(r) || r[0] == '\x16' && len(r) > 100 {
+					hellos++
+				}
+			}
+			if hellos != tlsprobe.MaxOffers {
+				t.Errorf("%d offers of TLS, want %d", hellos, tlsprobe.MaxOffers)
 			}
 		})
-		o := visitServer(t, s, quick(), Remembered{Probe: "GetRequest", Tunnel: probes.TLS})
-		if o.Product != "Boxweb" || o.Tunnel != probes.TLS {
-			t.Errorf("%+v, errors %q", summarize(o), o.Errors)
-		}
-		hellos := slices.DeleteFunc(s.requests(), func(r string) bool { return strings.HasPrefix(r, "GET") })
-		if len(hellos) != tlsprobe.MaxOffers {
-			t.Errorf("%d offers of TLS, want %d", len(hellos), tlsprobe.MaxOffers)
-		}
-	})
+	}
 }
 
 // The byte budget of a visit bounds what is read by hand, and no offer is made
