@@ -68,6 +68,9 @@ type Watch struct {
 
 	Names []Name
 
+	StartTLS bool   // read the certificates of services that begin in clear
+	RPC      string // "list", "grind" or "off": what SunRPC servers are asked
+
 	Credentials   bool // probes that guess a credential
 	Held          bool // speak to print ports
 	Industrial    bool // speak to industrial, BMC and UPS ports

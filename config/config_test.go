@@ -98,7 +98,7 @@ func TestEveryKeyDoesSomething(t *testing.T) {
 	other := map[string]string{
 		"watch.targets": `["127.0.0.9"]`, "watch.exclude": `["127.0.0.1"]`,
 		"watch.names": `["x.example"]`, "database.files": `["/x"]`,
-		"watch.tcp_ports": `"7"`, "watch.udp_ports": `"7"`,
+		"watch.tcp_ports": `"7"`, "watch.udp_ports": `"7"`, "watch.rpc": `"grind"`,
 		"limits.connect_timeout": `"900ms"`, "limits.max_answer": `"4KiB"`, "limits.tries": "1", "limits.connections": "501", "limits.packets_per_second": "999",
 		"identity.contact": `"a@example.org"`, "identity.user_agent": `"x"`, "identity.ehlo_name": `"a.example"`,
 		"sensor.log_level": `"debug"`, "sensor.state_dir": `"/x"`,
@@ -360,5 +360,29 @@ func TestDiff(t *testing.T) {
 	}
 	if !Diff(now, now).IsZero() || !now.Equal(now) || now.Equal(old) {
 		t.Error("a config differs from itself, or not from another")
+	}
+}
+
+func TestRPC(t *testing.T) {
+	const watch = "[[watch]]\nname='w'\ntargets=['10.0.0.2']\n"
+	for text, want := range map[string]string{
+		"": "list", "rpc='off'": "off", "rpc='list'": "list", "rpc='grind'": "grind",
+	} {
+		c, err := Parse([]Source{{"sonde.toml", []byte(watch + text)}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w := c.Watches[0]; w.RPC != want || !w.StartTLS {
+			t.Errorf("%q: rpc %q, starttls %v", text, w.RPC, w.StartTLS)
+		}
+	}
+	for _, text := range []string{"rpc='yes'", "rpc=true", "rpc=''", "starttls='no'"} {
+		if _, err := Parse([]Source{{"sonde.toml", []byte(watch + text)}}, nil); err == nil {
+			t.Errorf("%s is accepted", text)
+		}
+	}
+	c, err := Parse([]Source{{"sonde.toml", []byte(watch + "starttls=false")}}, nil)
+	if err != nil || c.Watches[0].StartTLS {
+		t.Error("starttls stays on", err)
 	}
 }

@@ -77,6 +77,8 @@ func newWatch() Watch {
 		UDPPorts:      mustPorts(ports.UDP, defaultUDPPorts),
 		DiscoverEvery: time.Hour,
 		VerifyEvery:   15 * time.Minute,
+		StartTLS:      true,
+		RPC:           "list",
 	}
 }
 

@@ -52,6 +52,8 @@ var watchTable = table[Watch]{
 
 	"names": strs(func(w *Watch) *[]Name { return &w.Names }, `"www.example.org"`, parseName),
 
+	"starttls":        flag(func(w *Watch) *bool { return &w.StartTLS }),
+	"rpc":             text(func(w *Watch) *string { return &w.RPC }, oneOf("list", "grind", "off")),
 	"credentials":     flag(func(w *Watch) *bool { return &w.Credentials }),
 	"held":            flag(func(w *Watch) *bool { return &w.Held }),
 	"industrial":      flag(func(w *Watch) *bool { return &w.Industrial }),

@@ -52,7 +52,7 @@ type scanOptions struct {
 	only6, authorised         bool
 	verbose, scrub            bool
 	submitTo                  string
-	allow                     session.Allow
+	how                       manner
 	intensity                 int
 	limits                    limits
 	identity                  config.Identity // of the configuration
@@ -94,9 +94,11 @@ sensor's configuration excludes are left out here too.`,
 	f.IntVar(&o.limits.tries, "tries", 2, "how often silence is tried before it is believed")
 	f.BoolVarP(&o.only4, "ipv4", "4", false, "only IPv4 addresses")
 	f.BoolVarP(&o.only6, "ipv6", "6", false, "only IPv6 addresses")
-	f.BoolVar(&o.allow.Credentials, "credentials", false, "also probes that guess a credential, such as SNMP community public")
-	f.BoolVar(&o.allow.Held, "include-held", false, "also speak to print ports (9100-9116, 9999); printers may print it")
-	f.BoolVar(&o.allow.Industrial, "industrial", false, "also identification requests to industrial, BMC and UPS ports")
+	f.BoolVar(&o.how.startTLS, "starttls", true, "also read the certificates of plain services after STARTTLS; --starttls=false does not")
+	f.StringVar(&o.how.rpc, "rpc", "grind", "SunRPC: list the programs of port mappers; grind to find those of other ports too; or off")
+	f.BoolVar(&o.how.allow.Credentials, "credentials", false, "also probes that guess a credential, such as SNMP community public")
+	f.BoolVar(&o.how.allow.Held, "include-held", false, "also speak to print ports (9100-9116, 9999); printers may print it")
+	f.BoolVar(&o.how.allow.Industrial, "industrial", false, "also identification requests to industrial, BMC and UPS ports")
 	f.BoolVar(&o.authorised, "i-am-authorised", false, "the targets are public or more than a /16, and you may scan them")
 	f.BoolVar(&o.scrub, "scrub", false, "hide names, addresses, cookies, tokens and dates in fingerprints of unknown services")
 	f.StringVar(&o.submitTo, "submit-to", submitTo, "`URL` shown beside them, where to go with them")
@@ -108,6 +110,9 @@ sensor's configuration excludes are left out here too.`,
 // check refuses values that make no scan.
 func (o *scanOptions) check() error {
 	if err := oneOf("output", o.output, "text", "json"); err != nil {
+		return err
+	}
+	if err := oneOf("rpc", o.how.rpc, "list", "grind", "off"); err != nil {
 		return err
 	}
 	for _, n := range []struct {
@@ -215,7 +220,7 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 	defer func() { err = errors.Join(err, conversations.Close()) }()
 	visits := newVisitors(conversations.Loops(), &o.limits, lim, db, o.intensity, o.identity, log)
 	defer visits.close()
-	visitor, err := visits.of(o.allow)
+	visitor, err := visits.of(o.how)
 	if err != nil {
 		return err
 	}
@@ -228,7 +233,7 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 		Targets: seq, Visits: o.limits.visits(),
 		Visitor: scanVisitor{visitor, fingerprint.Settings{Version: "Sonde-" + version,
 			Platform: runtime.GOOS + "/" + runtime.GOARCH, Intensity: o.intensity, Scrub: o.scrub}},
-		Sweeper: newSweeper(&o.limits, 1, lim, db, o.allow.Needs(), log),
+		Sweeper: newSweeper(&o.limits, 1, lim, db, o.how.allow.Needs(), log),
 		Names: func(a netip.Addr) []string {
 			return slices.Concat(t.names[a], o.names)
 		},

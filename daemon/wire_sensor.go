@@ -19,7 +19,6 @@ import (
 	"sonde/probes"
 	"sonde/probes/engine"
 	"sonde/probes/ports"
-	"sonde/probes/session"
 )
 
 // rulesOf gives the numbers behind each decision, and those of the watches
@@ -65,8 +64,9 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 	}
 	for i := range cfg.Watches {
 		w := &cfg.Watches[i]
-		allow := session.Allow{Credentials: w.Credentials, Held: w.Held, Industrial: w.Industrial}
-		v, err := vs.of(allow)
+		how := mannerOf(w)
+		allow := how.allow
+		v, err := vs.of(how)
 		if err != nil {
 			return nil, nil, err
 		}

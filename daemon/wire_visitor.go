@@ -12,16 +12,30 @@ import (
 	"sonde/probes/visitor"
 )
 
-// visitors makes what visits endpoints: one visitor for each set of things that
-// are allowed, all on the same loops and within one budget.
+// A manner is how endpoints are visited: what is allowed, and what is asked
+// beside the identity.
+type manner struct {
+	allow    session.Allow
+	startTLS bool
+	rpc      string // "list", "grind" or "off"
+}
+
+// mannerOf gives the manner of a watch.
+func mannerOf(w *config.Watch) manner {
+	allow := session.Allow{Credentials: w.Credentials, Held: w.Held, Industrial: w.Industrial}
+	return manner{allow, w.StartTLS, w.RPC}
+}
+
+// visitors makes what visits endpoints: one visitor for each manner, all on the
+// same loops and within one budget.
 type visitors struct {
 	loops    []engine.Loop
 	budget   *budget.Limiter
 	db       *probes.Database
-	settings session.Settings // but for what is allowed
+	settings session.Settings // but for the manner
 	identity probes.Identity
 	log      *slog.Logger
-	made     map[session.Allow]*visitor.Visitor
+	made     map[manner]*visitor.Visitor
 }
 
 func newVisitors(loops []engine.Loop, l *limits, lim *budget.Limiter, db *probes.Database,
@@ -32,17 +46,15 @@ func newVisitors(loops []engine.Loop, l *limits, lim *budget.Limiter, db *probes
 	// As many as the budget keeps free for each visit.
 	s.Connections = min(l.hostConnections, budget.VisitConnections)
 	return &visitors{loops: loops, budget: lim, db: db, settings: s, identity: probes.Identity(id),
-		log: log, made: map[session.Allow]*visitor.Visitor{}}
+		log: log, made: map[manner]*visitor.Visitor{}}
 }
 
-// of gives the visitor that does what is allowed.
-func (v *visitors) of(allow session.Allow) (*visitor.Visitor, error) {
-	if made := v.made[allow]; made != nil {
+// of gives the visitor with a manner.
+func (v *visitors) of(how manner) (*visitor.Visitor, error) {
+	if made := v.made[how]; made != nil {
 		return made, nil
 	}
-	settings := v.settings
-	settings.Allow = allow
-	p, err := session.New(session.Config{Database: v.db, Settings: settings, Identity: v.identity})
+	p, err := session.New(session.Config{Database: v.db, Settings: v.settingsOf(how), Identity: v.identity})
 	if err != nil {
 		return nil, fmt.Errorf("prober: %w", err)
 	}
@@ -50,8 +62,15 @@ func (v *visitors) of(allow session.Allow) (*visitor.Visitor, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.made[allow] = made
+	v.made[how] = made
 	return made, nil
+}
+
+func (v *visitors) settingsOf(how manner) session.Settings {
+	s := v.settings
+	s.Allow, s.StartTLS = how.allow, how.startTLS
+	s.RPC, s.Grind = how.rpc != "off", how.rpc == "grind"
+	return s
 }
 
 // close ends all visits and waits until nothing of them is left.

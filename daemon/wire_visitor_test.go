@@ -30,7 +30,7 @@ func TestVisitsKeepToTheBudget(t *testing.T) {
 		db := mustDatabase(t, "Probe TCP NULL q||\ntotalwaitms 2000\nmatch ssh m|^SSH-2\\.0-(\\S+)| v/$1/\n")
 		loop := enginetest.New()
 		vs := newVisitors([]engine.Loop{loop}, &l, lim, db, 7, config.Identity{}, slog.New(slog.DiscardHandler))
-		v, err := vs.of(session.Allow{})
+		v, err := vs.of(manner{rpc: "off"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,4 +108,36 @@ func TestVisitsKeepToTheBudget(t *testing.T) {
 		loop.Run()
 		<-done
 	})
+}
+
+// TestManner: the switches of a watch reach its visits, and watches with the
+// same ones share a visitor.
+func TestManner(t *testing.T) {
+	l := ofConfig(&config.Default().Limits)
+	lim, err := l.limiter()
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := mustDatabase(t, "Probe TCP NULL q||\n")
+	vs := newVisitors([]engine.Loop{enginetest.New()}, &l, lim, db, 7, config.Identity{}, slog.New(slog.DiscardHandler))
+	defer vs.close()
+	seen := map[any]bool{}
+	for _, w := range []config.Watch{
+		{RPC: "off"}, {RPC: "list"}, {RPC: "grind"}, {RPC: "off", StartTLS: true}, {RPC: "off", Held: true},
+	} {
+		v, err := vs.of(mannerOf(&w))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, _ := vs.of(mannerOf(&w)); again != v || seen[v] {
+			t.Errorf("%+v: not one visitor of its own", w)
+		}
+		seen[v] = true
+		want := vs.settings
+		want.Allow.Held, want.StartTLS = w.Held, w.StartTLS
+		want.RPC, want.Grind = w.RPC != "off", w.RPC == "grind"
+		if got := vs.settingsOf(mannerOf(&w)); got != want {
+			t.Errorf("%+v: settings %+v", w, got)
+		}
+	}
 }

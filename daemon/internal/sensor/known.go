@@ -17,6 +17,19 @@ type known struct {
 	remembered session.Remembered
 	visited    time.Time // when it was asked last
 	verified   time.Time // when its identity was last confirmed
+	refreshed  time.Time // when more than the identity was asked; zero: not since the start
+}
+
+// refreshEvery is how often certificates behind STARTTLS and the lists of port
+// mappers are asked for again. They outlive the day, and whoever wants them
+// sooner starts the sensor anew: it keeps in memory when it last asked.
+const refreshEvery = 24 * time.Hour
+
+// recall gives what a visit at now should remember.
+func (k *known) recall(now time.Time) session.Remembered {
+	r := k.remembered
+	r.Extras = now.Sub(k.refreshed) >= refreshEvery
+	return r
 }
 
 // load fills schedule and memory from the inventory.
@@ -72,6 +85,9 @@ func (s *Sensor) learn(v *inventory.Visit, after inventory.Standing) {
 	k := s.known[v.Key]
 	k.watch, k.visited = v.Watch, s.cfg.Now()
 	o := &v.Observation
+	if o.Cost.Extra != nil {
+		k.refreshed = k.visited
+	}
 	switch o.Strength {
 	case probes.Hard:
 		k.remembered = session.Recall(o)

@@ -39,7 +39,8 @@ func (s *Sensor) startVisit(ctx context.Context, e schedule.Entry) {
 	if w.Names != nil {
 		ep.Names = w.Names(k.Addr)
 	}
-	remembered := s.known[k].remembered
+	before := s.known[k]
+	remembered := before.recall(s.cfg.Now())
 	debt := s.owed[k]
 	delete(s.owed, k)
 	f := &flight{debt: debt, visit: inventory.Visit{Key: k, Watch: w.Name,
