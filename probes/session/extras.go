@@ -57,10 +57,18 @@ func (m *Machine) trust() {
 func (m *Machine) dueExtras() (todo []func()) {
 	o := &m.extras.observation
 	known := o.Strength == probes.Hard || o.Strength == probes.Soft
-	if !known || o.Outcome != probes.OutcomeAnswered || o.Tunnel != probes.NoTunnel || m.industrial {
+	if !known || o.Outcome != probes.OutcomeAnswered || m.industrial {
 		return nil
 	}
 	due := m.known.Extras || m.known.Probe == "" || m.known.Service != o.Service
+	if o.Tunnel != probes.NoTunnel {
+		if due {
+			for _, name := range m.furtherNames() {
+				todo = append(todo, func() { m.askByName(name) })
+			}
+		}
+		return todo
+	}
 	if due && m.mayStartTLS() {
 		todo = append(todo, m.startTLS)
 	}

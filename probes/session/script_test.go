@@ -155,6 +155,8 @@ func machineFor(t *testing.T, db *probes.Database, visit map[string]string) *Mac
 			settings.Allow.Industrial = true
 		case "credentials":
 			settings.Allow.Credentials = true
+		case "further-names":
+			settings.Names = true
 		case "starttls":
 			settings.StartTLS = true
 		case "rpc":
@@ -223,8 +225,13 @@ func compare(t *testing.T, s *sim, o probes.Observation, want map[string]string)
 	for _, f := range o.RPC {
 		programs += fmt.Sprintf("%d %s %d-%d, ", f.Program, f.Name, f.Low, f.High)
 	}
+	var asked []string
+	for _, f := range o.TLS {
+		asked = append(asked, f.Name)
+	}
 	got := map[string]string{
-		"extra": extra, "rpc": strings.TrimSuffix(programs, ", "),
+		"tls-names": strings.Join(asked, " "),
+		"extra":     extra, "rpc": strings.TrimSuffix(programs, ", "),
 		"outcome": string(o.Outcome), "reason": o.Reason, "state": string(o.State),
 		"strength": string(o.Strength), "service": o.Service, "product": o.Product,
 		"version": o.Version, "info": o.Info, "probe": o.Probe, "tunnel": string(o.Tunnel),

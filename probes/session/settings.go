@@ -30,6 +30,7 @@ type Settings struct {
 	// What is asked once the identity is settled, over one connection at a
 	// time and counted apart. Each of these has a time of its own, and all
 	// together may move another MaxBytes.
+	Names    bool // the certificates that a TLS server shows for further names
 	StartTLS bool // the certificate that a plain service shows after STARTTLS
 	RPC      bool // the list of a SunRPC port mapper
 	Grind    bool // which program is behind a SunRPC port, by asking for each
