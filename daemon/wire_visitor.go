@@ -68,7 +68,7 @@ func (v *visitors) of(how manner) (*visitor.Visitor, error) {
 
 func (v *visitors) settingsOf(how manner) session.Settings {
 	s := v.settings
-	s.Allow, s.StartTLS = how.allow, how.startTLS
+	s.Allow, s.StartTLS, s.Names = how.allow, how.startTLS, true
 	s.RPC, s.Grind = how.rpc != "off", how.rpc == "grind"
 	return s
 }

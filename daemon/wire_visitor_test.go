@@ -134,7 +134,7 @@ func TestManner(t *testing.T) {
 		}
 		seen[v] = true
 		want := vs.settings
-		want.Allow.Held, want.StartTLS = w.Held, w.StartTLS
+		want.Allow.Held, want.StartTLS, want.Names = w.Held, w.StartTLS, true
 		want.RPC, want.Grind = w.RPC != "off", w.RPC == "grind"
 		if got := vs.settingsOf(mannerOf(&w)); got != want {
 			t.Errorf("%+v: settings %+v", w, got)

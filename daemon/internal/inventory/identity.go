@@ -157,9 +157,7 @@ func merge(known, seen *probes.Observation) probes.Observation {
 	if len(m.Names) == 0 {
 		m.Names = known.Names
 	}
-	if len(m.TLS) == 0 {
-		m.TLS = known.TLS
-	}
+	m.TLS = mergeTLS(known.TLS, seen)
 	if len(m.RPC) == 0 { // not asked for at each visit
 		m.RPC = known.RPC
 	}
@@ -167,6 +165,22 @@ func merge(known, seen *probes.Observation) probes.Observation {
 		m.Evidence = known.Evidence
 	}
 	return m
+}
+
+// mergeTLS keeps what an endpoint showed before for names by which it was not
+// asked this time, as long as they are its names. Without a handshake all stays.
+func mergeTLS(known []probes.TLSFacts, seen *probes.Observation) []probes.TLSFacts {
+	if len(seen.TLS) == 0 {
+		return known
+	}
+	all := slices.Clip(seen.TLS)
+	for _, t := range known {
+		asked := slices.ContainsFunc(seen.TLS, func(s probes.TLSFacts) bool { return s.Name == t.Name })
+		if t.Name != "" && !asked && slices.Contains(seen.Names, t.Name) && len(all) < maxTLS {
+			all = append(all, t)
+		}
+	}
+	return all
 }
 
 // evidenceServes tells whether the evidence of known also proves all of what
