@@ -108,6 +108,7 @@ func writeHost(b *strings.Builder, h *Host, submitTo string) {
 	if line := serviceInfo(h, ports); line != "" {
 		fmt.Fprintln(b, line)
 	}
+	writePrograms(b, ports)
 	writeFingerprints(b, ports, submitTo)
 }
 
