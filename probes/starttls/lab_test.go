@@ -1,4 +1,4 @@
-//go:build integration && linux
+//go:build lab && linux
 
 package starttls
 
@@ -122,27 +122,6 @@ func ask(t *testing.T, to netip.AddrPort, begin Factory, want State) (secured bo
 		t.Errorf("%v: goodbye: %v", to, err)
 	}
 	return true
-}
-
-// run holds a dialogue over a connection.
-func run(conn net.Conn, d Dialogue) (State, error) {
-	buf := make([]byte, 4096)
-	send, state := d.Next(nil)
-	for {
-		if len(send) > 0 {
-			if _, err := conn.Write(send); err != nil {
-				return state, err
-			}
-		}
-		if state != Waiting {
-			return state, nil
-		}
-		n, err := conn.Read(buf)
-		if err != nil {
-			return state, err
-		}
-		send, state = d.Next(buf[:n])
-	}
 }
 
 // dialLab connects from the lab's client.
