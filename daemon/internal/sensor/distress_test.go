@@ -54,10 +54,14 @@ func TestDistress(t *testing.T) {
 				if e.Endpoint.Port != 23 || !strings.Contains(e.Message, "GetRequest") {
 					t.Errorf("event names port %d: %s", e.Endpoint.Port, e.Message)
 				}
+				w.mu.Lock()
+				defer w.mu.Unlock()
 				visits, sweeps = len(w.visits), len(w.sweeps)
 				w.fragile = 0
 			},
 			55 * time.Minute: func() {
+				w.mu.Lock()
+				defer w.mu.Unlock()
 				if len(w.visits) != visits {
 					t.Errorf("%d visits in quarantine", len(w.visits)-visits)
 				}
@@ -66,9 +70,7 @@ func TestDistress(t *testing.T) {
 						t.Errorf("a sweep in quarantine tried %d targets", n)
 					}
 				}
-				w.mu.Lock()
 				w.dead = false
-				w.mu.Unlock()
 			},
 		})
 		if got := hostEvents(s); !slices.Equal(got, []string{"host.distress", "host.recovered"}) {
