@@ -113,7 +113,11 @@ func (m *Machine) greeting(l *line) {
 	patience := l.opened.Add(m.grace(l))
 	again := m.greeted
 	m.greeted = false
-	if pr := m.next(); again || (pr == nil || pr.WaitNull) && !m.mayTryTLS() {
+	if !again && m.mayTryTLS() {
+		m.tryTLS(l) // who greets in clear there is heard as one that is not TLS
+		return
+	}
+	if pr := m.next(); again || pr == nil || pr.WaitNull {
 		patience = l.opened.Add(m.nullWait())
 	}
 	m.awaitGreeting(l, patience, func() { m.afterGreeting(l, again) })
@@ -149,8 +153,8 @@ func (m *Machine) afterGreeting(l *line, again bool) {
 	case m.mayTryTLS():
 		m.tryTLS(l)
 	default:
-		if pr := m.next(); pr != nil && pr.WaitNull { // it has waited, see greeting
-			m.ascend(l, nil)
+		if pr := m.next(); pr != nil && (pr.WaitNull || m.tunnel == probes.TLS) {
+			m.ascend(l, nil) // it has waited, see greeting; or another handshake would cost more
 			return
 		}
 		m.ascend(nil, l)

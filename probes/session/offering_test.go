@@ -208,7 +208,7 @@ func TestUnknownName(t *testing.T) {
 			}
 			return o
 		}
-		first := visit(Remembered{}, 3, 1)
+		first := visit(Remembered{}, 2, 1)
 		again := visit(Recall(&first), 1, 1)
 		name = "box.example" // the server has learned it, and wants it now
 		changed := visit(Recall(&again), 2, 0)
