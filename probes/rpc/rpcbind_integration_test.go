@@ -136,12 +136,21 @@ func startBox(t *testing.T, script string, needs ...string) (ns string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	started, over := make(chan error), make(chan struct{})
+	go func() {
+		runtime.LockOSThread() // the death signal follows the thread, not the process
+		defer runtime.UnlockOSThread()
+		started <- cmd.Start()
+		<-over
+	}()
+	if err := <-started; err != nil {
+		close(over)
 		t.Fatalf("start a box: %v", err)
 	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
+		close(over)
 	})
 	line := make([]byte, 64)
 	n, _ := out.Read(line)
