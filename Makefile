@@ -48,8 +48,9 @@ fuzz: ## run each fuzz target for FUZZTIME
 	    $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$pkg; \
 	  done; done
 
-bench: ## benchmarks
+bench: ## benchmarks; matching beside its peers comes last, see bench-match
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(MAKE) bench-match
 
 integration: build ## tests with real servers, kernels and peers (root, packages of .ci/run)
 	.ci/skips $(GO) test -count=1 -v -tags integration -timeout 30m ./...

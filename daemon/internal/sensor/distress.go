@@ -183,7 +183,7 @@ func (s *Sensor) forgive(ctx context.Context, h hostID) {
 		}
 		delete(s.owed, k)
 		for _, p := range d.passes {
-			p.resting = append(p.resting, hostPrefix(h.addr))
+			p.leaveOut(h.addr)
 			p.owed--
 			s.complete(ctx, p)
 		}
@@ -216,6 +216,13 @@ func (s *Sensor) quarantined(zone string) (list []netip.Prefix) {
 		}
 	}
 	return list
+}
+
+// leaveOut notes, once, that the pass proves nothing of a host.
+func (p *pass) leaveOut(a netip.Addr) {
+	if h := hostPrefix(a); !slices.Contains(p.resting, h) {
+		p.resting = append(p.resting, h)
+	}
 }
 
 func hostPrefix(a netip.Addr) netip.Prefix {

@@ -107,7 +107,7 @@ func (s *Sensor) sight(r sighting) {
 	k := event.Key{Zone: r.pass.watch.Zone, Addr: r.reply.Addr.Addr(),
 		Transport: probes.Transport(r.reply.Network), Port: r.reply.Addr.Port()}
 	if q, ok := s.resting[hostOf(k)]; ok && s.cfg.Now().Before(q.until) {
-		r.pass.resting = append(r.pass.resting, hostPrefix(k.Addr))
+		r.pass.leaveOut(k.Addr)
 		return
 	}
 	answered := r.reply.Kind == capture.Accepted || r.reply.Kind == capture.Answered
