@@ -85,7 +85,7 @@ func classify(err error) *connectError {
 	case icmp:
 		e.outcome, e.state = probes.OutcomeUnreachable, probes.Filtered
 		e.reason, e.filtered = icmpReason(told.ICMP())
-	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, ErrSelf):
+	case errors.Is(err, syscall.ECONNREFUSED):
 		e.outcome, e.state, e.reason = probes.OutcomeRefused, probes.Closed, "conn-refused"
 	case errors.Is(err, syscall.ECONNRESET):
 		e.outcome, e.state, e.reason = probes.OutcomeRefused, probes.Closed, "reset"

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"sonde/match"
@@ -219,7 +220,7 @@ func (d *driver) open(a Action) {
 		}
 		if !d.udp() && conn.LocalAddr().String() == conn.RemoteAddr().String() {
 			conn.Close()
-			return news{pipe: p, kind: Ended, err: ErrSelf}
+			return news{pipe: p, kind: Ended, err: syscall.ECONNREFUSED} // as an engine says it
 		}
 		return news{pipe: p, kind: Opened, conn: conn, rtt: time.Since(start)}
 	})

@@ -9,16 +9,9 @@ import (
 	"sonde/probes/tlsprobe"
 )
 
-// Errors that only the outside can see. It tells them in Event.Err.
-var (
-	// ErrSelf ends a connect of a port to itself: without a listener a client
-	// on the same machine may pick the very port that it dials, and TCP's
-	// simultaneous open then connects it with itself (RFC 9293 section 3.5).
-	ErrSelf = errors.New("connected to our own socket")
-	// ErrHandshakeBytes ends a handshake that moves more than it may. It is
-	// what the connection below crypto/tls fails with.
-	ErrHandshakeBytes = errors.New("byte budget spent")
-)
+// ErrHandshakeBytes ends a handshake that moves more than it may. It is what
+// the connection below crypto/tls fails with, and told in Event.Err.
+var ErrHandshakeBytes = errors.New("byte budget spent")
 
 // An EventKind says what happened outside a Machine.
 type EventKind uint8

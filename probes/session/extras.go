@@ -135,24 +135,16 @@ func (m *Machine) hear(l *line, until time.Time, then func()) {
 // secure makes l a tunnel. If err is not nil, l is gone.
 func (m *Machine) secure(l *line, hello tlsprobe.Config, until time.Time,
 	then func(facts probes.TLSFacts, err error)) {
-	l.phase, l.until, l.reader = shaking, time.Time{}, nil
-	m.act(Action{
-		Kind: StartTLS, Conn: l.number, Hello: hello, MaxBytes: m.budget.room(),
-		Timeout: min(m.p.settings.TLSTimeout, max(until.Sub(m.now), glance)),
-	})
+	m.handshake(l, hello, min(m.p.settings.TLSTimeout, max(until.Sub(m.now), glance)))
 	l.then = func() {
 		l.phase = opening
-		var facts probes.TLSFacts
-		if l.shook != nil {
-			facts = l.shook.Facts
-		}
 		if l.gone && l.err == nil {
 			l.err = errUnknown
 		}
 		if !l.gone {
 			l.err = nil
 		}
-		then(facts, l.err)
+		then(l.shown(), l.err)
 	}
 }
 

@@ -88,16 +88,11 @@ const timedOut = "timeout"
 func (m *Machine) shake(l *line, limit time.Duration, then func(again bool, err error)) {
 	offer := m.offering.offers[m.offering.at]
 	limit = min(limit, m.p.settings.TLSTimeout, m.budget.patience())
-	l.phase = shaking
 	if hello := offer.Hello; hello != nil {
-		l.until, l.reader = m.now.Add(limit), tlsprobe.NewReader(*hello)
+		l.phase, l.until, l.reader = shaking, m.now.Add(limit), tlsprobe.NewReader(*hello)
 		m.send(l, tlsprobe.ClientHello(*hello))
 	} else {
-		l.until = time.Time{} // the outside keeps it
-		m.act(Action{
-			Kind: StartTLS, Conn: l.number, Hello: offer.Config,
-			Timeout: limit, MaxBytes: m.budget.room(),
-		})
+		m.handshake(l, offer.Config, limit)
 	}
 	l.then = func() {
 		l.phase = opening
@@ -114,6 +109,12 @@ func (m *Machine) shake(l *line, limit time.Duration, then func(again bool, err 
 			then(m.offerFailed(try, err), cmp.Or(err, errUnknown))
 		}
 	}
+}
+
+// handshake has the outside shake hands on l, and keep the time of it.
+func (m *Machine) handshake(l *line, hello tlsprobe.Config, limit time.Duration) {
+	l.phase, l.until, l.reader = shaking, time.Time{}, nil
+	m.act(Action{Kind: StartTLS, Conn: l.number, Hello: hello, Timeout: limit, MaxBytes: m.budget.room()})
 }
 
 // hearServer feeds what came on l to the reader of a hello made by hand.
@@ -148,15 +149,24 @@ func (m *Machine) tried(l *line) (tlsprobe.Try, error) {
 		}
 		return l.reader.Result(err).Try(at), err
 	}
-	var facts probes.TLSFacts
+	return tryOf(at, l.shown(), err), err
+}
+
+// shown is what a handshake of the outside showed.
+func (l *line) shown() (facts probes.TLSFacts) {
 	if l.shook != nil {
 		facts = l.shook.Facts
 	}
+	return facts
+}
+
+// tryOf is a handshake of the outside that failed.
+func tryOf(at int, facts probes.TLSFacts, err error) tlsprobe.Try {
 	failed, ok := errors.AsType[*tlsprobe.HandshakeError](err)
 	if !ok {
 		failed = new(tlsprobe.HandshakeError)
 	}
-	return failed.Try(at, facts), err
+	return failed.Try(at, facts)
 }
 
 // offerFailed keeps what a failed offer showed, and reports whether another one

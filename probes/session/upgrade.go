@@ -1,13 +1,11 @@
 package session
 
 import (
-	"errors"
 	"slices"
 	"time"
 
 	"sonde/probes"
 	"sonde/probes/starttls"
-	"sonde/probes/tlsprobe"
 )
 
 // startTLSLimit is how long a STARTTLS dialogue and its handshake may take
@@ -27,19 +25,16 @@ func (m *Machine) mayStartTLS() bool {
 
 // An upgrade is how far the search for a certificate behind STARTTLS has come.
 type upgrade struct {
-	begin  starttls.Factory
-	talk   starttls.Dialogue // on this connection
-	until  time.Time
-	offers []tlsprobe.Offer
-	at     int
-	tries  []tlsprobe.Try
-	facts  probes.TLSFacts // of those that failed
+	*offering
+	begin starttls.Factory
+	talk  starttls.Dialogue // on this connection
+	until time.Time
 }
 
 // startTLS asks for the certificate of a service that begins in clear.
 func (m *Machine) startTLS() {
 	begin, _ := starttls.For(m.extras.observation.Service)
-	m.dialUpgrade(&upgrade{begin: begin, offers: tlsprobe.Offers(m.ep.Names)})
+	m.dialUpgrade(&upgrade{offering: m.newOffering(true), begin: begin})
 }
 
 // dialUpgrade opens the connection for an offer of TLS.
@@ -88,17 +83,7 @@ func (m *Machine) offerTLS(l *line, u *upgrade) {
 			return
 		}
 		m.close(l)
-		failed, ok := errors.AsType[*tlsprobe.HandshakeError](err)
-		if !ok {
-			failed = new(tlsprobe.HandshakeError)
-		}
-		if len(u.tries) > 0 {
-			u.facts = tlsprobe.Join(u.facts, facts)
-		} else {
-			u.facts = facts
-		}
-		u.tries = append(u.tries, failed.Try(u.at, facts))
-		next, more := tlsprobe.Next(u.offers, u.tries, true)
+		next, more := u.fail(tryOf(u.at, facts, err))
 		if !more || u.offers[next].Hello != nil {
 			m.endUpgrade(u, "handshake: "+u.facts.Alert)
 			return

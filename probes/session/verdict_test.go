@@ -49,7 +49,7 @@ func TestVerdict(t *testing.T) {
 		},
 		{
 			"connect fails first", probes.TCP, Remembered{},
-			func(v *visit) { v.fail(classify(ErrSelf)) }, probes.OutcomeRefused,
+			func(v *visit) { v.fail(classify(syscall.ECONNREFUSED)) }, probes.OutcomeRefused,
 		},
 		{
 			"packet filter", probes.TCP, Remembered{},
@@ -71,21 +71,21 @@ func TestVerdict(t *testing.T) {
 			"connect fails after an answer: it stays", probes.TCP, Remembered{},
 			func(v *visit) {
 				v.accepted, v.heard, v.best = true, true, finding{strength: probes.Unmatched}
-				v.fail(classify(ErrSelf))
+				v.fail(classify(syscall.ECONNREFUSED))
 			}, probes.OutcomeAnswered,
 		},
 		{
 			"connect fails in the tunnel that an answer named", probes.TCP, Remembered{},
 			func(v *visit) {
 				v.accepted, v.heard = true, true
-				v.fail(classify(ErrSelf))
+				v.fail(classify(syscall.ECONNREFUSED))
 			}, probes.OutcomeInconclusive,
 		},
 		{
 			"connect fails after an accepted one", probes.TCP, Remembered{},
 			func(v *visit) {
 				v.accepted = true
-				v.fail(classify(ErrSelf))
+				v.fail(classify(syscall.ECONNREFUSED))
 			}, probes.OutcomeInconclusive,
 		},
 	}

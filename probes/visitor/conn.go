@@ -138,11 +138,6 @@ func (c *conn) Opened(rtt time.Duration) {
 	if c.closed {
 		return
 	}
-	if !c.udp() && c.engine.Local() == c.dial.Remote {
-		c.engine.Close()
-		c.Ended(session.ErrSelf)
-		return
-	}
 	c.tell(c, session.Event{Kind: session.Opened, RTT: rtt})
 }
 
