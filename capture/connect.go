@@ -103,14 +103,23 @@ type Stats struct {
 	Degraded bool
 }
 
-// Sweep tries each target and calls yield once for each, with what became of
+// Sweep tries each target of the plan, as Look does. It fails for a plan whose
+// Len does.
+func (c *Connect) Sweep(ctx context.Context, p Plan, yield func(Reply)) (Stats, error) {
+	if _, err := p.Len(); err != nil {
+		return Stats{}, err
+	}
+	return c.Look(ctx, p.Targets(), yield)
+}
+
+// Look tries each target and calls yield once for each, with what became of
 // it. Calls of yield do not overlap, but come from several goroutines; while
 // one lasts, no other reply is taken. A target that could not be tried for
 // local reasons is Unreachable with a reason that begins with "not-tried".
 //
-// When ctx ends, Sweep returns its error at once, and the targets that were
-// still waiting get no reply. No goroutine outlives Sweep.
-func (c *Connect) Sweep(ctx context.Context, targets iter.Seq[Target], yield func(Reply)) (Stats, error) {
+// When ctx ends, Look returns its error at once, and the targets that were
+// still waiting get no reply. No goroutine outlives Look.
+func (c *Connect) Look(ctx context.Context, targets iter.Seq[Target], yield func(Reply)) (Stats, error) {
 	outer := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -146,7 +155,7 @@ feed:
 	return s.stats, nil
 }
 
-// A sweep is one run of Sweep.
+// A sweep is one run of Look.
 type sweep struct {
 	Config
 	fail  context.CancelCauseFunc

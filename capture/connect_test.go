@@ -115,7 +115,7 @@ func collect(t *testing.T, cfg Config, targets ...Target) (map[Target]Reply, Sta
 	t.Helper()
 	got := map[Target]Reply{}
 	var inside atomic.Int32
-	stats, err := NewConnect(cfg).Sweep(context.Background(), slices.Values(targets), func(r Reply) {
+	stats, err := NewConnect(cfg).Look(context.Background(), slices.Values(targets), func(r Reply) {
 		if inside.Add(1) != 1 {
 			t.Error("two calls of yield overlap")
 		}
@@ -253,13 +253,10 @@ func TestManyPorts(t *testing.T) {
 			ports = append(ports, ap.Port())
 		}
 	}
-	order, err := Interleave(addrs, TCP, ports, 7)
-	if err != nil {
-		t.Fatal(err)
-	}
+	plan := Plan{Network: TCP, Addrs: addrs, Ports: ports, Seed: 7}
 	var replies int
 	missing := len(want)
-	stats, err := NewConnect(Config{Concurrency: 64}).Sweep(context.Background(), order, func(r Reply) {
+	stats, err := NewConnect(Config{Concurrency: 64}).Sweep(context.Background(), plan, func(r Reply) {
 		replies++
 		if want[r.Addr] {
 			missing--
@@ -294,7 +291,7 @@ func TestStarvedOfDescriptors(t *testing.T) {
 	defer syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before)
 	count := map[Kind]int{}
 	cfg := Config{Timeout: 30 * time.Millisecond, Tries: 1}
-	stats, err := NewConnect(cfg).Sweep(context.Background(), slices.Values(targets), func(r Reply) { count[r.Kind]++ })
+	stats, err := NewConnect(cfg).Look(context.Background(), slices.Values(targets), func(r Reply) { count[r.Kind]++ })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -337,7 +334,7 @@ func TestCancel(t *testing.T) {
 		return nil
 	}}
 	go func() { <-started; cancel() }()
-	_, err := NewConnect(cfg).Sweep(ctx, forever(silent), func(r Reply) { t.Errorf("reply %+v", r) })
+	_, err := NewConnect(cfg).Look(ctx, forever(silent), func(r Reply) { t.Errorf("reply %+v", r) })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
@@ -346,7 +343,7 @@ func TestCancel(t *testing.T) {
 func TestWaitErrorEndsSweep(t *testing.T) {
 	stop := errors.New("no more")
 	cfg := Config{Wait: func(context.Context, netip.Addr) error { return stop }}
-	_, err := NewConnect(cfg).Sweep(context.Background(), forever(Target{netip.MustParseAddrPort("127.0.0.1:9"), TCP}),
+	_, err := NewConnect(cfg).Look(context.Background(), forever(Target{netip.MustParseAddrPort("127.0.0.1:9"), TCP}),
 		func(r Reply) { t.Errorf("reply %+v", r) })
 	if !errors.Is(err, stop) {
 		t.Errorf("error %v", err)

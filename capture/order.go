@@ -1,38 +1,15 @@
 package capture
 
 import (
-	"fmt"
-	"iter"
 	"math/bits"
 	"net/netip"
 )
 
-// Addrs is a set of addresses that can be picked from by number.
+// Addrs is a set of addresses that are numbered from 0.
 type Addrs interface {
 	Len() uint64
-	At(i uint64) netip.Addr // i < Len()
-}
-
-// Interleave yields each pair of an address and a port once, in a
-// pseudo-random order that seed chooses, so that no host gets its packets in
-// one burst and no list of the pairs is held in memory. It fails for more than
-// 2^62 pairs.
-func Interleave(addrs Addrs, network string, ports []uint16, seed uint64) (iter.Seq[Target], error) {
-	over, n := bits.Mul64(addrs.Len(), uint64(len(ports)))
-	if over != 0 || n > 1<<62 {
-		return nil, fmt.Errorf("order %d addresses and %d ports: more than 2^62 pairs", addrs.Len(), len(ports))
-	}
-	perm := newPermutation(n, seed)
-	return func(yield func(Target) bool) {
-		for i := range n {
-			j := perm.at(i)
-			a := addrs.At(j / uint64(len(ports)))
-			port := ports[j%uint64(len(ports))]
-			if !yield(Target{netip.AddrPortFrom(a, port), network}) {
-				return
-			}
-		}
-	}, nil
+	At(i uint64) netip.Addr                    // i < Len()
+	Index(a netip.Addr) (i uint64, there bool) // the inverse of At
 }
 
 // A permutation of 0 … n-1. A Feistel network of four rounds permutes the

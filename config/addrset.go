@@ -94,6 +94,17 @@ func (s AddrSet) At(i uint64) netip.Addr {
 	return netip.Addr{}
 }
 
+// Index is the inverse of At: the number of a in the order of the set.
+func (s AddrSet) Index(a netip.Addr) (i uint64, there bool) {
+	for _, r := range s.ranges {
+		if r.Contains(a) {
+			return i + (Range{First: r.First, Last: a}).Size() - 1, true
+		}
+		i += r.Size()
+	}
+	return 0, false
+}
+
 // All yields the addresses in order.
 func (s AddrSet) All() iter.Seq[netip.Addr] {
 	return func(yield func(netip.Addr) bool) {

@@ -108,6 +108,9 @@ func TestAddrSetAgainstMap(t *testing.T) {
 			if !inA[x] || !a.Contains(x) || a.At(i) != x {
 				t.Fatalf("%v: element %d is %s, At gives %s", a, i, x, a.At(i))
 			}
+			if k, ok := a.Index(x); !ok || k != i {
+				t.Fatalf("%v: element %d is %s, Index gives %d, %v", a, i, x, k, ok)
+			}
 			if diff.Contains(x) == inB[x] {
 				t.Fatalf("%v minus %v is wrong at %s", a, b, x)
 			}

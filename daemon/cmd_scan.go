@@ -224,16 +224,19 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 	if err != nil {
 		return err
 	}
-	seq, err := targetsOf(t.addrs, list, rand.Uint64())
+	sweeps, err := plansOf(t.addrs, list)
 	if err != nil {
 		return err
 	}
+	for i := range sweeps {
+		sweeps[i].Seed = rand.Uint64()
+	}
 	total := int64(t.addrs.Len()) * int64(list.TCP.Len()+list.UDP.Len())
 	plan := scan.Plan{
-		Targets: seq, Visits: o.limits.visits(),
+		Sweeps: sweeps, Visits: o.limits.visits(),
 		Visitor: scanVisitor{visitor, fingerprint.Settings{Version: "Sonde-" + version,
 			Platform: runtime.GOOS + "/" + runtime.GOARCH, Intensity: o.intensity, Scrub: o.scrub}},
-		Sweeper: newSweeper(&o.limits, 1, lim, db, o.how.allow.Needs(), log),
+		Sweeper: newSweeper(&o.limits, len(sweeps), lim, db, o.how.allow.Needs(), log),
 		Names: func(a netip.Addr) []string {
 			return slices.Concat(t.names[a], o.names)
 		},

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"iter"
 	"log/slog"
+	"slices"
 	"time"
 
 	"sonde/capture"
@@ -62,31 +62,21 @@ func newSweeper(l *limits, sweeps int, lim *budget.Limiter, db *probes.Database,
 	})
 }
 
-// targetsOf yields every address with every port of both sets, TCP first, in
-// an order that seed chooses.
-func targetsOf(addrs capture.Addrs, list ports.List, seed uint64) (iter.Seq[capture.Target], error) {
-	var parts []iter.Seq[capture.Target]
+// plansOf gives the sweeps that ask every address for every port of both sets:
+// one for each transport that has ports, TCP first. Their order is not chosen
+// yet.
+func plansOf(addrs capture.Addrs, list ports.List) ([]capture.Plan, error) {
+	var plans []capture.Plan
 	for _, network := range []string{capture.TCP, capture.UDP} {
-		var numbers []uint16
-		for p := range list.Of(network).All() {
-			numbers = append(numbers, p)
-		}
-		if len(numbers) == 0 {
+		p := capture.Plan{Network: network, Addrs: addrs,
+			Ports: slices.Collect(list.Of(network).All())}
+		if len(p.Ports) == 0 {
 			continue
 		}
-		part, err := capture.Interleave(addrs, network, numbers, seed)
-		if err != nil {
+		if _, err := p.Len(); err != nil {
 			return nil, err
 		}
-		parts = append(parts, part)
+		plans = append(plans, p)
 	}
-	return func(yield func(capture.Target) bool) {
-		for _, part := range parts {
-			for t := range part {
-				if !yield(t) {
-					return
-				}
-			}
-		}
-	}, nil
+	return plans, nil
 }

@@ -4,15 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"iter"
 	"log/slog"
-	"math/rand/v2"
 	"net/netip"
 	"time"
 
 	"go4.org/netipx"
 
-	"sonde/capture"
 	"sonde/config"
 	"sonde/daemon/internal/inventory"
 	"sonde/daemon/internal/sensor"
@@ -75,7 +72,8 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 			return nil, nil, err
 		}
 		sw.Visitor = v
-		sw.Sweeper = newSweeper(&l, sweeps, lim, db, allow.Needs(), log)
+		connect := newSweeper(&l, sweeps, lim, db, allow.Needs(), log)
+		sw.Sweeper, sw.Looker = connect, connect
 		sc.Watches = append(sc.Watches, sw)
 	}
 	return sensor.New(sc), vs, nil
@@ -91,25 +89,17 @@ func newWatch(cfg *config.Config, w *config.Watch, db *probes.Database, allow pr
 			return scope.Contains(a) && list.Contains(string(t), port)
 		},
 	}
-	for _, t := range []probes.Transport{probes.TCP, probes.UDP} {
-		list := ports.List{TCP: w.TCPPorts}
-		if t == probes.UDP {
-			list = ports.List{UDP: w.UDPPorts}
-		}
-		if list.IsEmpty() {
-			continue
-		}
-		if _, err := targetsOf(scope, list, 0); err != nil {
-			return out, fmt.Errorf("watch %s: %w", w.Name, err)
-		}
+	plans, err := plansOf(scope, ports.List{TCP: w.TCPPorts, UDP: w.UDPPorts})
+	if err != nil {
+		return out, fmt.Errorf("watch %s: %w", w.Name, err)
+	}
+	for _, p := range plans {
+		t := probes.Transport(p.Network)
+		list := ports.List{TCP: w.TCPPorts, UDP: w.UDPPorts}
 		out.Sweeps = append(out.Sweeps, sensor.Sweep{
-			Transport: t, Every: w.DiscoverEvery,
-			Targets: func() iter.Seq[capture.Target] {
-				seq, _ := targetsOf(scope, list, rand.Uint64()) // the same as above, but for the order
-				return seq
-			},
+			Transport: t, Every: w.DiscoverEvery, Plan: p,
 			Pass: inventory.Pass{Watch: w.Name, Zone: w.Zone, Method: methodOf(t, w.UDPPorts, db, allow),
-				Targets: prefixes(scope), Ports: list.Of(string(t)).String()},
+				Targets: prefixes(scope), Ports: list.Of(p.Network).String()},
 		})
 	}
 	return out, nil

@@ -140,27 +140,23 @@ func TestPrefixes(t *testing.T) {
 	}
 }
 
-func TestTargetsOf(t *testing.T) {
+func TestPlansOf(t *testing.T) {
 	addrs := config.NewAddrSet(mustRange(t, "10.0.0.1-10.0.0.2"))
-	seq, err := targetsOf(addrs, mustPorts(t, "T:1-2,U:3"), 7)
-	if err != nil {
-		t.Fatal(err)
+	plans, err := plansOf(addrs, mustPorts(t, "T:1-2,U:3"))
+	if err != nil || len(plans) != 2 || plans[0].Network != capture.TCP {
+		t.Fatalf("plans %+v, error %v; want TCP before UDP", plans, err)
 	}
 	var got []string
-	for target := range seq {
-		got = append(got, target.Network+" "+target.Addr.String())
-	}
-	if tcp := got[:4]; slices.ContainsFunc(tcp, func(s string) bool { return strings.HasPrefix(s, capture.UDP) }) {
-		t.Errorf("UDP before all of TCP: %q", got)
+	for i := range plans {
+		for target := range plans[i].Targets() {
+			got = append(got, target.Network+" "+target.Addr.String())
+		}
 	}
 	slices.Sort(got)
 	want := []string{"tcp 10.0.0.1:1", "tcp 10.0.0.1:2", "tcp 10.0.0.2:1", "tcp 10.0.0.2:2",
 		"udp 10.0.0.1:3", "udp 10.0.0.2:3"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
-	}
-	for range seq {
-		break // a consumer may stop early
 	}
 }
 
@@ -214,12 +210,8 @@ udp_ports = ""
 	if len(both.Sweeps) != 2 || both.Sweeps[0].Pass.Ports != "22,80" || both.Sweeps[1].Pass.Ports != "53" {
 		t.Fatalf("sweeps %+v", both.Sweeps)
 	}
-	n := 0
-	for range both.Sweeps[0].Targets() {
-		n++
-	}
-	if n != 6*2 {
-		t.Errorf("%d TCP targets, want 6 addresses with 2 ports", n)
+	if n, err := both.Sweeps[0].Plan.Len(); n != 6*2 || err != nil {
+		t.Errorf("%d TCP targets, error %v, want 6 addresses with 2 ports", n, err)
 	}
 	inner, err := newWatch(cfg, &cfg.Watches[1], db, 0)
 	if err != nil || len(inner.Sweeps) != 1 || inner.Sweeps[0].Transport != probes.TCP {

@@ -6,7 +6,7 @@ package scan
 import (
 	"cmp"
 	"context"
-	"iter"
+	"errors"
 	"net/netip"
 	"slices"
 	"sync"
@@ -25,12 +25,12 @@ type Visitor interface {
 
 // A Sweeper finds out which targets answer; see capture.Connect.
 type Sweeper interface {
-	Sweep(ctx context.Context, targets iter.Seq[capture.Target], yield func(capture.Reply)) (capture.Stats, error)
+	Sweep(ctx context.Context, p capture.Plan, yield func(capture.Reply)) (capture.Stats, error)
 }
 
 // A Plan is what to scan and how.
 type Plan struct {
-	Targets iter.Seq[capture.Target]
+	Sweeps  []capture.Plan // made side by side
 	Names   func(netip.Addr) []string
 	Visits  int // conversations at once, at least 1
 	Sweeper Sweeper
@@ -80,12 +80,28 @@ type pass struct {
 func Run(ctx context.Context, p Plan, progress *Progress) (Result, error) {
 	r := &pass{Plan: p, progress: progress, hosts: map[netip.Addr]*host{},
 		slots: make(chan struct{}, max(1, p.Visits))}
-	stats, err := p.Sweeper.Sweep(ctx, p.Targets, func(reply capture.Reply) { r.take(ctx, reply) })
+	degraded, err := r.sweep(ctx)
 	r.visits.Wait()
 	if err == nil {
 		err = ctx.Err()
 	}
-	return r.result(stats.Degraded), err
+	return r.result(degraded), err
+}
+
+// sweep makes all sweeps, and ends when the last of them has.
+func (p *pass) sweep(ctx context.Context) (degraded bool, err error) {
+	stats, errs := make([]capture.Stats, len(p.Sweeps)), make([]error, len(p.Sweeps))
+	var running sync.WaitGroup
+	for i, plan := range p.Sweeps {
+		running.Go(func() {
+			stats[i], errs[i] = p.Sweeper.Sweep(ctx, plan, func(r capture.Reply) { p.take(ctx, r) })
+		})
+	}
+	running.Wait()
+	for i := range stats {
+		degraded = degraded || stats[i].Degraded
+	}
+	return degraded, errors.Join(errs...)
 }
 
 // take takes one reply of discovery, and waits when more is open than can be

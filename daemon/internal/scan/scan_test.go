@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"net/netip"
 	"runtime"
 	"slices"
@@ -25,6 +24,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// once has the one sweep of a Sweeper that does not look at it.
+var once = make([]capture.Plan, 1)
+
 // replies is a Sweeper that yields what it holds, a millisecond apart, and
 // ends with the context or with its error.
 type replies struct {
@@ -34,7 +36,7 @@ type replies struct {
 	yielded atomic.Int64
 }
 
-func (r *replies) Sweep(ctx context.Context, _ iter.Seq[capture.Target], yield func(capture.Reply)) (capture.Stats, error) {
+func (r *replies) Sweep(ctx context.Context, _ capture.Plan, yield func(capture.Reply)) (capture.Stats, error) {
 	for _, reply := range r.list {
 		select {
 		case <-time.After(time.Millisecond):
@@ -105,7 +107,7 @@ func TestDiscoveryWaitsForVisits(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			res, err := Run(t.Context(), Plan{Visits: 3, Sweeper: s, Visitor: v}, &progress)
+			res, err := Run(t.Context(), Plan{Sweeps: once, Visits: 3, Sweeper: s, Visitor: v}, &progress)
 			if err != nil || res.Open != 20 {
 				t.Errorf("%d open, %v", res.Open, err)
 			}
@@ -131,7 +133,7 @@ func TestDiscoveryWaitsForVisits(t *testing.T) {
 func TestNoVisitsMeansOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := &visitor{take: always(time.Second)}
-		res, err := Run(t.Context(), Plan{Sweeper: &replies{list: openPorts(3)}, Visitor: v}, &Progress{})
+		res, err := Run(t.Context(), Plan{Sweeps: once, Sweeper: &replies{list: openPorts(3)}, Visitor: v}, &Progress{})
 		if err != nil || res.Open != 3 || v.most != 1 {
 			t.Errorf("%d open with %d at once, %v", res.Open, v.most, err)
 		}
@@ -152,7 +154,7 @@ func TestContextEnd(t *testing.T) {
 		}}
 		var found []uint16
 		begun := time.Now()
-		res, err := Run(ctx, Plan{Visits: 2, Sweeper: s, Visitor: v,
+		res, err := Run(ctx, Plan{Sweeps: once, Visits: 2, Sweeper: s, Visitor: v,
 			Found: func(o probes.Observation) { found = append(found, o.Port) }}, &Progress{})
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error %v", err)
@@ -182,7 +184,7 @@ func TestSweepErrorKeepsWhatWasFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("interface lost")
 		s := &replies{list: openPorts(2), err: broken, stats: capture.Stats{Degraded: true}}
-		res, err := Run(t.Context(), Plan{Visits: 2, Sweeper: s,
+		res, err := Run(t.Context(), Plan{Sweeps: once, Visits: 2, Sweeper: s,
 			Visitor: &visitor{take: always(time.Second)}}, &Progress{})
 		if !errors.Is(err, broken) || !res.Degraded || res.Open != 2 {
 			t.Errorf("%d open, degraded %v, %v", res.Open, res.Degraded, err)
@@ -204,7 +206,7 @@ func TestResultIsInOrder(t *testing.T) {
 		// The last found is the first identified.
 		v := &visitor{take: func(port uint16) time.Duration { return time.Duration(port) * time.Second }}
 		names := func(a netip.Addr) []string { return []string{"host-" + a.String()} }
-		res, err := Run(t.Context(), Plan{Visits: 9, Sweeper: s, Visitor: v, Names: names}, &Progress{})
+		res, err := Run(t.Context(), Plan{Sweeps: once, Visits: 9, Sweeper: s, Visitor: v, Names: names}, &Progress{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -252,7 +254,7 @@ func TestHiddenCounts(t *testing.T) {
 			{Count: 1, State: probes.Closed, Transport: probes.UDP, Reason: "port-unreach"},
 		}
 		for range 20 { // maps have no order, the result has
-			res, err := Run(t.Context(), Plan{Visits: 1, Sweeper: s,
+			res, err := Run(t.Context(), Plan{Sweeps: once, Visits: 1, Sweeper: s,
 				Visitor: &visitor{take: always(0)}}, &Progress{})
 			if err != nil {
 				t.Fatal(err)
@@ -287,7 +289,7 @@ func TestOpenStaysOpen(t *testing.T) {
 				s := &replies{list: []capture.Reply{reply("127.0.0.1", 9100, c.network, c.kind, c.reason)}}
 				v := &visitor{take: always(0), answer: func(probes.Endpoint) probes.Observation { return c.visit }}
 				var found probes.Observation
-				res, err := Run(t.Context(), Plan{Visits: 1, Sweeper: s, Visitor: v,
+				res, err := Run(t.Context(), Plan{Sweeps: once, Visits: 1, Sweeper: s, Visitor: v,
 					Found: func(o probes.Observation) { found = o }}, &Progress{})
 				if err != nil || len(res.Hosts) != 1 || len(res.Hosts[0].Ports) != 1 {
 					t.Fatalf("result %+v, %v", res, err)
@@ -307,7 +309,7 @@ func TestOpenStaysOpen(t *testing.T) {
 func TestFoundIsCalledByOneAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inside, calls := false, 0
-		_, err := Run(t.Context(), Plan{Visits: 50, Sweeper: &replies{list: openPorts(50)},
+		_, err := Run(t.Context(), Plan{Sweeps: once, Visits: 50, Sweeper: &replies{list: openPorts(50)},
 			Visitor: &visitor{take: func(p uint16) time.Duration { return time.Second - time.Duration(p)*time.Millisecond }},
 			Found: func(probes.Observation) {
 				if inside {

@@ -3,7 +3,6 @@ package sensor
 import (
 	"context"
 	"fmt"
-	"iter"
 	"maps"
 	"net/netip"
 	"slices"
@@ -118,7 +117,7 @@ func (s *Sensor) look(ctx context.Context, h hostID, targets []capture.Target, a
 		delete(s.suspects, h)
 		return
 	}
-	sweeper := s.suspects[h].watch.Sweeper
+	looker := s.suspects[h].watch.Looker
 	s.running.Go(func() {
 		wait := time.NewTimer(after)
 		defer wait.Stop()
@@ -128,7 +127,7 @@ func (s *Sensor) look(ctx context.Context, h hostID, targets []capture.Target, a
 			return
 		}
 		alive := false
-		_, err := sweeper.Sweep(ctx, slices.Values(targets), func(r capture.Reply) {
+		_, err := looker.Look(ctx, slices.Values(targets), func(r capture.Reply) {
 			alive = alive || r.Kind != capture.Silent && r.Kind != capture.Unreachable
 		})
 		select {
@@ -230,22 +229,16 @@ func hostPrefix(a netip.Addr) netip.Prefix {
 	return netip.PrefixFrom(a, a.BitLen())
 }
 
-// without leaves hosts out of the targets of a sweep.
-func without(targets iter.Seq[capture.Target], hosts []netip.Prefix) iter.Seq[capture.Target] {
+// among gives the test whether an address is one of the hosts, nil for none.
+func among(hosts []netip.Prefix) func(netip.Addr) bool {
 	if len(hosts) == 0 {
-		return targets
+		return nil
 	}
-	out := map[netip.Addr]bool{}
+	set := map[netip.Addr]bool{}
 	for _, p := range hosts {
-		out[p.Addr()] = true
+		set[p.Addr()] = true
 	}
-	return func(yield func(capture.Target) bool) {
-		for t := range targets {
-			if !out[t.Addr.Addr().WithZone("")] && !yield(t) {
-				return
-			}
-		}
-	}
+	return func(a netip.Addr) bool { return set[a.WithZone("")] }
 }
 
 // loadDistress takes up again the quarantines that were told before a restart.

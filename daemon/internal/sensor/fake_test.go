@@ -125,8 +125,14 @@ func (w *world) Visit(ctx context.Context, ep probes.Endpoint, _ session.Remembe
 	return o
 }
 
-// Sweep looks at each target when its turn comes, and takes sweepTime.
-func (w *world) Sweep(ctx context.Context, targets iter.Seq[capture.Target], yield func(capture.Reply)) (capture.Stats, error) {
+// Sweep looks at the targets of the plan.
+func (w *world) Sweep(ctx context.Context, p capture.Plan, yield func(capture.Reply)) (capture.Stats, error) {
+	return w.Look(ctx, p.Targets(), yield)
+}
+
+// Look looks at each target when its turn comes, and takes sweepTime when they
+// are those of a sweep.
+func (w *world) Look(ctx context.Context, targets iter.Seq[capture.Target], yield func(capture.Reply)) (capture.Stats, error) {
 	list := slices.Collect(targets)
 	w.mu.Lock()
 	if len(list) == 0 || len(list) > looksAside+1 {
@@ -325,24 +331,29 @@ func scopePass() inventory.Pass {
 func configOf(w *world, s *store) Config {
 	return Config{Inventory: s, Visits: 10, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 		Watches: []Watch{{
-			Name: "lan", Zone: "default", VerifyEvery: verifyEvery, Sweeper: w, Visitor: w,
+			Name: "lan", Zone: "default", VerifyEvery: verifyEvery, Sweeper: w, Looker: w, Visitor: w,
 			Contains: func(netip.Addr, probes.Transport, uint16) bool { return true },
 			Sweeps: []Sweep{{Transport: probes.TCP, Every: sweepEvery, Pass: scopePass(),
-				Targets: targetsTo(100)}},
+				Plan: planTo(100, addr)}},
 		}}}
 }
 
-func targetsTo(n int) func() iter.Seq[capture.Target] {
-	return func() iter.Seq[capture.Target] {
-		return func(yield func(capture.Target) bool) {
-			for p := 1; p <= n; p++ {
-				t := capture.Target{Addr: netip.AddrPortFrom(addr, uint16(p)), Network: capture.TCP}
-				if !yield(t) {
-					return
-				}
-			}
-		}
+// planTo asks ports 1 to n of the addresses.
+func planTo(n int, addrs ...netip.Addr) capture.Plan {
+	p := capture.Plan{Network: capture.TCP, Addrs: some(addrs)}
+	for port := 1; port <= n; port++ {
+		p.Ports = append(p.Ports, uint16(port))
 	}
+	return p
+}
+
+type some []netip.Addr
+
+func (s some) Len() uint64            { return uint64(len(s)) }
+func (s some) At(i uint64) netip.Addr { return s[i] }
+func (s some) Index(a netip.Addr) (uint64, bool) {
+	i := slices.Index(s, a)
+	return uint64(max(i, 0)), i >= 0
 }
 
 // runFor runs a sensor in a bubble for a while of its clock; at each point of

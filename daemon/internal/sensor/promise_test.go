@@ -258,7 +258,7 @@ func TestFullVisitsDoNotStopSweeps(t *testing.T) {
 		other.Name = "other"
 		other.Sweeps = slices.Clone(other.Sweeps)
 		other.Sweeps[0].Pass.Watch = "other"
-		other.Sweeps[0].Targets = targetsTo(0)
+		other.Sweeps[0].Plan = planTo(0)
 		cfg.Watches = append(cfg.Watches, other)
 		other.Sweeps[0].Every = time.Minute
 		runFor(t, cfg, time.Hour, nil)

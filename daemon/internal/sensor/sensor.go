@@ -72,7 +72,12 @@ type Visitor interface {
 // A Sweeper finds out which targets answer. It calls yield from one goroutine
 // at a time, and returns when each target had its reply or ctx ended.
 type Sweeper interface {
-	Sweep(ctx context.Context, targets iter.Seq[capture.Target], yield func(capture.Reply)) (capture.Stats, error)
+	Sweep(ctx context.Context, p capture.Plan, yield func(capture.Reply)) (capture.Stats, error)
+}
+
+// A Looker tries a few targets, as a Sweeper does its many.
+type Looker interface {
+	Look(ctx context.Context, targets iter.Seq[capture.Target], yield func(capture.Reply)) (capture.Stats, error)
 }
 
 // A Watch is one configured set of addresses and ports.
@@ -82,6 +87,7 @@ type Watch struct {
 	VerifyEvery time.Duration
 	Sweeps      []Sweep
 	Sweeper     Sweeper
+	Looker      Looker
 	Visitor     Visitor
 	Names       func(netip.Addr) []string
 	// Contains says whether the endpoint is still in the watch's scope.
@@ -92,7 +98,7 @@ type Watch struct {
 type Sweep struct {
 	Transport probes.Transport
 	Every     time.Duration
-	Targets   func() iter.Seq[capture.Target]
+	Plan      capture.Plan   // all but its Seed, From and Skip
 	Pass      inventory.Pass // what it covers; the times are filled in
 }
 

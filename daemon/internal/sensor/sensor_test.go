@@ -2,8 +2,6 @@ package sensor
 
 import (
 	"context"
-	"iter"
-	"net/netip"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -11,7 +9,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"sonde/capture"
 	"sonde/daemon/internal/inventory"
 	"sonde/probes"
 )
@@ -201,22 +198,7 @@ func TestDiscoveryWaitsForVisits(t *testing.T) {
 		w.sweepTime = 0
 		s := newStore(w)
 		cfg := configOf(w, s)
-		two := addr.Next()
-		cfg.Watches[0].Sweeps[0].Targets = func() iter.Seq[capture.Target] {
-			return func(yield func(capture.Target) bool) {
-				for t := range targetsTo(ports)() {
-					if !yield(t) {
-						return
-					}
-				}
-				for t := range targetsTo(1000)() {
-					t.Addr = netip.AddrPortFrom(two, t.Addr.Port())
-					if !yield(t) {
-						return
-					}
-				}
-			}
-		}
+		cfg.Watches[0].Sweeps[0].Plan = planTo(ports, addr, addr.Next())
 		ctx, cancel := context.WithCancel(t.Context())
 		sensor := New(cfg)
 		done := make(chan error, 1)

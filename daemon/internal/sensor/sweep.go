@@ -2,6 +2,7 @@ package sensor
 
 import (
 	"context"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"time"
@@ -80,9 +81,10 @@ func (s *Sensor) startSweep(ctx context.Context, e schedule.Entry) {
 		s.cfg.Log.Error("begin of sweep not stored", "err", err)
 	}
 	s.cfg.Log.Info("sweep begins", "watch", w.Name, "transport", sw.Transport)
-	resting := slices.Clone(p.resting)
+	plan := sw.Plan
+	plan.Seed, plan.Skip = rand.Uint64(), among(p.resting)
 	s.running.Go(func() {
-		stats, err := w.Sweeper.Sweep(ctx, without(sw.Targets(), resting), func(r capture.Reply) {
+		stats, err := w.Sweeper.Sweep(ctx, plan, func(r capture.Reply) {
 			if r.Kind == capture.Silent || r.Kind == capture.Unreachable {
 				return // the pass itself proves what is absent, visits what is gone
 			}

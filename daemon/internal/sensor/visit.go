@@ -49,7 +49,7 @@ func (s *Sensor) startVisit(ctx context.Context, e schedule.Entry) {
 	s.running.Go(func() {
 		obs := w.Visitor.Visit(ctx, ep, remembered)
 		if obs.Outcome == probes.OutcomeHeld {
-			obs = lookOnly(ctx, w.Sweeper, ep, obs)
+			obs = lookOnly(ctx, w.Looker, ep, obs)
 		}
 		if ctx.Err() != nil {
 			return
@@ -79,9 +79,9 @@ func conclusive(o *probes.Observation) bool {
 
 // lookOnly tries an endpoint to which nothing may be said, as discovery does,
 // so that its coming and going is still seen.
-func lookOnly(ctx context.Context, sweeper Sweeper, ep probes.Endpoint, obs probes.Observation) probes.Observation {
+func lookOnly(ctx context.Context, looker Looker, ep probes.Endpoint, obs probes.Observation) probes.Observation {
 	target := capture.Target{Network: string(ep.Transport), Addr: netip.AddrPortFrom(ep.Addr, ep.Port)}
-	_, err := sweeper.Sweep(ctx, slices.Values([]capture.Target{target}), func(r capture.Reply) {
+	_, err := looker.Look(ctx, slices.Values([]capture.Target{target}), func(r capture.Reply) {
 		obs.Reason, obs.At = r.Reason, r.At
 		switch r.Kind {
 		case capture.Accepted, capture.Answered:
