@@ -125,9 +125,11 @@ func (w *world) Visit(ctx context.Context, ep probes.Endpoint, _ session.Remembe
 	return o
 }
 
-// Sweep looks at the targets of the plan.
+// Sweep looks at the targets of the plan in the order of their numbers, so that
+// tests can say what comes first.
 func (w *world) Sweep(ctx context.Context, p capture.Plan, yield func(capture.Reply)) (capture.Stats, error) {
-	return w.Look(ctx, p.Targets(), yield)
+	list := slices.SortedFunc(p.Targets(), func(a, b capture.Target) int { return a.Addr.Compare(b.Addr) })
+	return w.Look(ctx, slices.Values(list), yield)
 }
 
 // Look looks at each target when its turn comes, and takes sweepTime when they
