@@ -39,13 +39,16 @@ var mayImport = map[string][]string{
 var mayNotImport = map[string][]string{
 	"sonde/probes/session":  {"sonde/probes/engine", "sonde/probes/visitor"},
 	"sonde/probes/tlsprobe": {"sonde/probes/engine", "sonde/probes/visitor", "sonde/probes/session"},
+	"sonde/capture":         {"sonde/capture/frame", "sonde/capture/link", "sonde/capture/route", "sonde/capture/onlink", "sonde/capture/sweep", "sonde/capture/passive"},
+	"sonde/capture/route":   {"sonde/capture/frame", "sonde/capture/link", "sonde/capture/onlink", "sonde/capture/sweep", "sonde/capture/passive"},
+	"sonde/capture/onlink":  {"sonde/capture/sweep", "sonde/capture/passive"},
 }
 
 // onlyIn names modules that stay inside one folder, so that they can be
 // replaced there.
 var onlyIn = map[string]string{
 	"github.com/google/gopacket":     "sonde/capture",
-	"github.com/vishvananda/netlink": "sonde/capture",
+	"github.com/vishvananda/netlink": "sonde/capture/route",
 	"github.com/BurntSushi/toml":     "sonde/config",
 	"github.com/coreos/go-systemd":   "sonde/systemd",
 	"github.com/spf13/cobra":         "sonde/daemon",
