@@ -103,6 +103,7 @@ type Observation struct {
 	Database string    `json:"-"` // hash of the database that was asked
 	Asked    []string  `json:"-"` // names of the probes sent in this visit; nil when not told
 	Errors   []string  `json:"-"` // what went wrong beside the result, for the log
+	Goodbyes int       `json:"-"` // connections that were left with the protocol's own word, which is no probe
 	Offer    int       `json:"-"` // which of the ways to offer TLS was let in; 0: the first, or none
 	Answers  []Answer  `json:"-"` // what the probes drew, in the order asked; only without a hard match
 }

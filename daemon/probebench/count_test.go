@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -34,6 +35,7 @@ type conversation struct {
 	In        int      // the same received
 	Flights   [][]byte // what was sent without an answer in between, each cut at maxFlight
 
+	us     netip.AddrPort
 	next   uint32 // sequence number that follows all that was sent
 	nextIn uint32
 	began  uint32 // of the last SYN
@@ -148,19 +150,25 @@ func (c *counter) packet(b []byte) {
 func (c *counter) at(us, them netip.AddrPort, t probes.Transport, fresh bool) *conversation {
 	id := [2]netip.AddrPort{us, them}
 	if c.open[id] == nil || fresh {
-		c.open[id] = &conversation{Addr: them.Addr(), Port: them.Port(), Transport: t}
+		c.open[id] = &conversation{Addr: them.Addr(), Port: them.Port(), Transport: t, us: us}
 		c.all = append(c.all, c.open[id])
 	}
 	return c.open[id]
 }
 
 // datagram counts a UDP payload. Two sockets that get the same source port
-// one after the other count as one.
+// one after the other count as one. An answer from another port of the host
+// belongs to the socket that it is for (TFTP, RFC 1350 section 4).
 func (c *counter) datagram(us, them netip.AddrPort, out bool, payload []byte) {
-	if v := c.at(us, them, probes.UDP, false); out {
-		v.sent(payload, true)
-	} else {
-		v.In += len(payload)
+	if out {
+		c.at(us, them, probes.UDP, false).sent(payload, true)
+		return
+	}
+	for _, v := range slices.Backward(c.all) {
+		if v.us == us && v.Addr == them.Addr() && v.Transport == probes.UDP {
+			v.In += len(payload)
+			return
+		}
 	}
 }
 

@@ -97,11 +97,13 @@ type visitSpec struct {
 	PerHost  int // at once to one address
 }
 
-// visited is one visit. Micros is its time as seen by the caller.
+// visited is one visit, with what of it has no JSON form. Micros is its time as
+// seen by the caller.
 type visited struct {
 	probes.Observation
-	Errors []string `json:"errors,omitempty"`
-	Micros int64    `json:"us"`
+	Errors   []string `json:"errors,omitempty"`
+	Goodbyes int      `json:"goodbyes,omitempty"`
+	Micros   int64    `json:"us"`
 }
 
 func (v *visited) key() key { return key{v.Addr, v.Port, v.Transport} }
@@ -169,7 +171,7 @@ func visitRole(ctx context.Context, spec []byte, ready func(any)) (any, error) {
 func visitOnce(ctx context.Context, v visitor, j job, known session.Remembered) visited {
 	start := time.Now()
 	o := v.Visit(ctx, probes.Endpoint{Addr: j.Addr, Port: j.Port, Transport: j.Transport}, known)
-	return visited{Observation: o, Errors: o.Errors, Micros: time.Since(start).Microseconds()}
+	return visited{Observation: o, Errors: o.Errors, Goodbyes: o.Goodbyes, Micros: time.Since(start).Microseconds()}
 }
 
 // identity is what no network may change of a service.

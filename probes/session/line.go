@@ -186,6 +186,7 @@ func (m *Machine) close(l *line) {
 		return
 	}
 	if bye := m.goodbye(l); len(bye) > 0 {
+		m.goodbyes++
 		m.send(l, bye)
 	}
 	m.act(Action{Kind: Close, Conn: l.number})

@@ -239,7 +239,7 @@ func compare(t *testing.T, s *sim, o probes.Observation, want map[string]string)
 		"tls": facts, "cert": cert, "asked": strings.Join(o.Asked, " "),
 		"connections": strconv.Itoa(o.Cost.Connections), "probes": strconv.Itoa(o.Cost.Probes),
 		"took": (time.Duration(o.Cost.Millis) * time.Millisecond).String(),
-		"most": strconv.Itoa(s.most),
+		"most": strconv.Itoa(s.most), "goodbyes": strconv.Itoa(o.Goodbyes),
 	}
 	for name, value := range want {
 		switch have, known := got[name]; {

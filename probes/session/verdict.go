@@ -27,6 +27,7 @@ func (v *visit) observe(now time.Time) probes.Observation {
 		Database:  v.p.db.Hash,
 		Asked:     v.names,
 		Errors:    v.errors,
+		Goodbyes:  v.goodbyes,
 		Cost: probes.Cost{
 			Connections: v.budget.connections,
 			Probes:      v.budget.probes,

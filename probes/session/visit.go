@@ -29,6 +29,8 @@ type visit struct {
 	names   []string        // of the probes sent so far, each once
 	answers []probes.Answer // of the probes that no line explained
 
+	goodbyes int // connections left with one
+
 	industrial bool // only probes made for such ports are sent
 
 	accepted  bool // a TCP connect succeeded
