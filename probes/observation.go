@@ -130,6 +130,7 @@ type TLSFacts struct {
 	Alert       string       `json:"alert,omitempty"`       // where the handshake failed
 	Offered     string       `json:"offered,omitempty"`     // what failed: the highest version of each hello
 	ClientCert  string       `json:"client_cert,omitempty"` // "requested" of us
+	Remembered  bool         `json:"remembered,omitempty"`  // the certificate was read by an earlier visit, at most a day ago
 	Certificate *Certificate `json:"cert,omitempty"`
 }
 

@@ -21,13 +21,14 @@ const (
 	typeSupplementalData   = 23
 )
 
-// Extension numbers (RFC 6066, RFC 8422, RFC 5246, RFC 7301, RFC 8446).
+// Extension numbers (RFC 6066, RFC 8422, RFC 5246, RFC 7301, RFC 5077, RFC 8446).
 const (
 	extServerName        = 0
 	extGroups            = 10
 	extPointFormats      = 11
 	extSignatures        = 13
 	extALPN              = 16
+	extTicket            = 35
 	extSupportedVersions = 43
 )
 

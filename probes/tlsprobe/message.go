@@ -24,6 +24,7 @@ const (
 type serverHello struct {
 	version, cipher uint16
 	alpn            string
+	ticket          bool // the server will give a session ticket
 }
 
 // parseServerHello reads the body of a ServerHello of any version. What comes
@@ -52,6 +53,8 @@ func parseServerHello(body []byte) (serverHello, bool) {
 			if body.ReadUint16LengthPrefixed(&list) && list.ReadUint8LengthPrefixed(&protocol) {
 				h.alpn = printable(string(protocol), MaxName)
 			}
+		case extTicket:
+			h.ticket = true
 		case extSupportedVersions:
 			// RFC 8446 section 4.2.1: the real one, of 1.3 and later.
 			body.ReadUint16(&h.version)

@@ -30,6 +30,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net"
+	"time"
 
 	"sonde/probes"
 )
@@ -39,6 +40,7 @@ type Config struct {
 	Name       string   // sent as SNI unless empty or an address
 	ALPN       []string // offered protocols; none when empty
 	MaxVersion uint16   // a tls.VersionTLSxx; 0 offers TLS 1.3
+	Ticket     *Ticket  // to resume a session, or to ask for one; nil: neither
 }
 
 // A HandshakeError says how far a failed handshake came.
@@ -48,6 +50,9 @@ type HandshakeError struct {
 	SpokeTLS bool
 	// Silent is set when the peer sent no byte at all.
 	Silent bool
+	// Ticket is set when it may be due to the ticket: without one the same
+	// handshake may succeed.
+	Ticket bool
 	Err    error
 }
 
@@ -74,7 +79,13 @@ var curves = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP5
 func Handshake(ctx context.Context, conn net.Conn, cfg Config) (*tls.Conn, probes.TLSFacts, error) {
 	facts := probes.TLSFacts{Name: sentName(cfg.Name)}
 	seen := &witness{Conn: conn}
-	tunnel := tls.Client(seen, clientConfig(cfg, &facts))
+	config := clientConfig(cfg, &facts)
+	var resuming *session
+	if cfg.Ticket != nil {
+		resuming = newSession(cfg.Ticket)
+		config.ClientSessionCache = resuming
+	}
+	tunnel := tls.Client(seen, config)
 	if err := tunnel.HandshakeContext(ctx); err != nil {
 		facts.Alert = cause(err)
 		facts.Offered = VersionName(cmp.Or(cfg.MaxVersion, tls.VersionTLS13))
@@ -82,10 +93,15 @@ func Handshake(ctx context.Context, conn net.Conn, cfg Config) (*tls.Conn, probe
 		return nil, facts, &HandshakeError{
 			SpokeTLS: seen.reader.spoke,
 			Silent:   seen.reader.n == 0,
+			Ticket:   resuming != nil && (resuming.used || seen.reader.hello.ticket && !brokeOff(err)),
 			Err:      err,
 		}
 	}
-	setSession(&facts, tunnel.ConnectionState())
+	cs := tunnel.ConnectionState()
+	setSession(&facts, cs)
+	if resuming != nil {
+		resuming.keep(cfg.Ticket, &facts, cs)
+	}
 	return tunnel, facts, nil
 }
 
@@ -110,8 +126,12 @@ func clientConfig(cfg Config, facts *probes.TLSFacts) *tls.Config {
 		},
 		VerifyConnection: func(cs tls.ConnectionState) error {
 			setSession(facts, cs)
+			if cs.DidResume {
+				cfg.Ticket.setResumed(facts, cs)
+			}
 			return nil
 		},
+		Time: func() time.Time { return time.Unix(0, 0) }, // no certificate has expired
 	}
 }
 
