@@ -35,7 +35,13 @@ type Source struct {
 //
 // Mistakes in the files are [Errors]; a file that cannot be read is told by
 // the error of the operating system. On any error there is no Config.
-func Load(path string) (*Config, error) {
+func Load(path string) (*Config, error) { return load(path, true) }
+
+// LoadDraft reads as Load does, but takes promises that cannot hold: for those
+// who ask what they cost and what would have to change.
+func LoadDraft(path string) (*Config, error) { return load(path, false) }
+
+func load(path string, promises bool) (*Config, error) {
 	dir := filepath.Dir(path)
 	files, err := filepath.Glob(filepath.Join(escapeGlob(dir), confDir, "*.toml"))
 	if err != nil {
@@ -53,7 +59,7 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Parse(sources, excludes)
+	return parseAll(sources, excludes, promises)
 }
 
 // escapeGlob takes the meaning from the characters of a directory's name.
@@ -116,7 +122,9 @@ func readFile(name string) ([]byte, error) {
 // Parse reads TOML files, in order, and lists of excluded addresses. What no
 // file sets has its default; without a single watch that is the watch of
 // [Default]. The error, if any, is an [Errors].
-func Parse(files, excludes []Source) (*Config, error) {
+func Parse(files, excludes []Source) (*Config, error) { return parseAll(files, excludes, true) }
+
+func parseAll(files, excludes []Source, promises bool) (*Config, error) {
 	r := &reader{set: map[string]Pos{}}
 	c := defaults()
 	c.Watches = nil
@@ -139,7 +147,7 @@ func Parse(files, excludes []Source) (*Config, error) {
 		excluded = append(excluded, w.Exclude...)
 	}
 	c.Excluded = NewAddrSet(excluded...)
-	if len(r.errs) == 0 {
+	if promises && len(r.errs) == 0 {
 		r.promises(&c)
 	}
 	if err := r.errs.result(names); err != nil {
@@ -203,7 +211,7 @@ func (r *reader) checkLimits(c *Config) {
 
 // promises turns what cannot be kept into mistakes at their keys.
 func (r *reader) promises(c *Config) {
-	for _, p := range c.Feasible() {
+	for _, p := range c.Feasible(Costing{}) {
 		at := Pos{}
 		for i, w := range c.Watches {
 			if w.Name == p.Watch {

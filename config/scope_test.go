@@ -163,7 +163,7 @@ func TestFeasible(t *testing.T) {
 				c.Watches[i].BestEffort = false
 			}
 		}
-		ps := c.Feasible()
+		ps := c.Feasible(Costing{})
 		if len(ps) != len(tt.want) {
 			t.Errorf("%s: problems %v, want %d", tt.name, ps, len(tt.want))
 			continue
