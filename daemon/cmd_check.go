@@ -65,8 +65,10 @@ func readConfig(path string) (*config.Config, error) {
 }
 
 // loadConfig reads a file. What cannot be read is told with its remedy.
-func loadConfig(path string) (*config.Config, error) {
-	cfg, err := config.Load(path)
+func loadConfig(path string) (*config.Config, error) { return loadConfigBy(config.Load, path) }
+
+func loadConfigBy(load func(string) (*config.Config, error), path string) (*config.Config, error) {
+	cfg, err := load(path)
 	var mistakes config.Errors
 	switch {
 	case err == nil, errors.As(err, &mistakes):

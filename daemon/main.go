@@ -76,7 +76,7 @@ to a JSON file and to syslog.`,
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		newRunCommand(), newScanCommand(), newMatchCommand(), newDatabaseCommand(),
-		newCheckCommand(), newInventoryCommand(), newEventsCommand(), newVersionCommand(),
+		newCheckCommand(), newPlanCommand(), newInventoryCommand(), newEventsCommand(), newVersionCommand(),
 		newManCommand(),
 	)
 	return root
