@@ -66,16 +66,23 @@ func (p *Prober) newLadder(k ladderKey) []*probes.Probe {
 }
 
 // next is the first probe of the ladder that was not asked yet, or nil. A soft
-// match on the way narrows what is left (part 1, E.4).
+// match on the way narrows what is left (part 1, E.4). A peer that answered the
+// offer of TLS with something else is asked by a hello first: that answer came
+// before all others.
 func (v *visit) next() *probes.Probe {
+	var first *probes.Probe
 	for _, pr := range v.p.ladder(ladderKey{
 		v.ep.Transport, v.ep.Port, v.tunnel, v.softService(), v.industrial,
 	}) {
-		if !slices.Contains(v.asked, pr) {
+		switch {
+		case slices.Contains(v.asked, pr):
+		case v.answersHello && isHello(pr.Payload) && pr.Ports.Contains(v.ep.Port):
 			return pr
+		case first == nil:
+			first = pr
 		}
 	}
-	return nil
+	return first
 }
 
 func (v *visit) softService() string {

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"time"
 
 	"sonde/match"
@@ -97,7 +98,7 @@ func (m *Machine) ask(ln *lane) {
 	ln.sent, ln.until = m.now, m.until(ln.probe.TotalWait)
 	l.answer.more(httpEnd)
 	m.send(l, m.p.payload(ln.probe, m.ep))
-	m.listen(l, ln.until, ln.until, func() { m.hearOn(ln) })
+	m.listen(l, m.until(m.patience(ln.probe)), ln.until, func() { m.hearOn(ln) })
 	if null := m.greeter(); null != nil {
 		m.shorten(null, min(nullShare, ln.probe.TotalWait/2))
 	}
@@ -128,7 +129,26 @@ func (m *Machine) end(ln *lane, how laneState) {
 	if how == laneEnded {
 		m.look(ln)
 		m.close(ln.line)
+		m.learnPace(ln)
 	}
 	ln.state, ln.endedAt = how, m.now
 	ln.done()
+}
+
+// learnPace notes how long a probe waited for its answer. Those that are under
+// way behind it wait accordingly, as they would if they were asked after it.
+func (m *Machine) learnPace(ln *lane) {
+	a := &ln.line.answer
+	if ln.null || !a.heard() || !a.last.After(ln.sent) {
+		return
+	}
+	m.prompt = max(m.prompt, a.last.Sub(ln.sent))
+	behind := m.ladder.lanes[slices.Index(m.ladder.lanes, ln)+1:]
+	for _, other := range behind {
+		if other.null || other.state != laneUnderWay || other.sent.IsZero() {
+			continue
+		}
+		l := other.line
+		l.patience = earlier(l.patience, other.sent.Add(m.patience(other.probe)))
+	}
 }

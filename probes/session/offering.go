@@ -198,6 +198,7 @@ func (v *visit) offerFailed(try tlsprobe.Try, err error) (again bool) {
 	}
 	v.shut = o.spoke()
 	v.notTLS = !v.shut
+	v.answersHello = v.notTLS && !try.Silent
 	return false
 }
 

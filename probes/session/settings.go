@@ -91,6 +91,10 @@ const (
 	// missed, the TLS probes of the ladder still come.
 	tlsTrial = 3 * time.Second
 
+	// promptWait is how long a peer that answers has for the next answer to
+	// begin. Two seconds outlast three losses of a packet in a row, as kernels
+	// repeat them after 0.2, 0.4 and 0.8 s.
+	promptWait = 2 * time.Second
 	// glance is how long a look at a connection takes that must not wait.
 	glance = time.Millisecond
 

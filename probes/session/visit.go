@@ -26,6 +26,7 @@ type visit struct {
 
 	best    finding
 	asked   []*probes.Probe // in this tunnel, or in clear
+	prompt  time.Duration   // the longest that a probe had to wait for its answer; 0: none had one
 	names   []string        // of the probes sent so far, each once
 	answers []probes.Answer // of the probes that no line explained
 
@@ -42,9 +43,11 @@ type visit struct {
 	greeted   bool // the endpoint is known by the greeting that comes next
 	notTLS    bool // a tunnel was tried and the peer speaks something else
 	shut      bool // TLS is spoken, but we are not let in
-	shaken    bool // a handshake was completed
-	stalled   bool // the last handshake had no end in time
-	elsewhere bool // an answer came from another port
+
+	answersHello bool // notTLS, and it said something: the hello is what to ask
+	shaken       bool // a handshake was completed
+	stalled      bool // the last handshake had no end in time
+	elsewhere    bool // an answer came from another port
 
 	leads   bool     // the last hard match names a tunnel to enter
 	entered bool     // such a tunnel was entered
@@ -138,6 +141,18 @@ func (v *visit) remembered() *probes.Probe {
 // sameSoft reports whether a soft match says what one said before.
 func (v *visit) sameSoft() bool {
 	return v.best.strength == probes.Soft && v.best.id.Service == v.known.Soft
+}
+
+// patience is how long a probe waits for its answer to begin: as long as the
+// database says, or as the reference does if it says nothing. At a peer that
+// has answered another probe of this visit, silence says more than at one of
+// which nothing is known: there it waits promptWait, or four times as long as
+// the slowest answer took.
+func (v *visit) patience(pr *probes.Probe) time.Duration {
+	if v.prompt == 0 || pr.TotalWait > probes.DefaultTotalWait {
+		return pr.TotalWait
+	}
+	return min(pr.TotalWait, max(promptWait, 4*v.prompt))
 }
 
 // newAnswer is an answer that has not begun.
