@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"sonde/probes/engine/enginetest":  {"sonde/probes/engine"},
 	"sonde/probes/grammar":            {"sonde/match", "sonde/probes/ports"},
 	"sonde/capture":                   {"sonde/capture"},
+	"sonde/capture/passive":           {"sonde/capture/frame", "sonde/capture/link"},
 	"sonde/config":                    {"sonde/probes/ports"},
 	"sonde/systemd":                   {},
 	"sonde/daemon":                    {"sonde"}, // the wiring knows all
