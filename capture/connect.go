@@ -49,6 +49,10 @@ type Config struct {
 	// empty datagram is sent.
 	Payloads func(port uint16) [][]byte
 
+	// Guard, if set, keeps tries from filling the kernel's neighbour table, and
+	// tells who is not there from who is silent.
+	Guard *Guard
+
 	// Log takes what is worth a person's attention: nothing, if nil.
 	Log *slog.Logger
 }
@@ -81,26 +85,6 @@ func NewConnect(cfg Config) *Connect {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Connect{cfg}
-}
-
-// Stats is what a sweep did.
-type Stats struct {
-	Targets  uint64 // taken from the sequence
-	Tries    uint64 // sockets that were connected, or tried to
-	Accepted uint64 // TCP and …
-	Answered uint64 // … UDP ports that are open
-	Refused  uint64
-	Silent   uint64
-	Starved  uint64 // times that a try had to wait for local resources
-
-	// Unreachable counts what could not be asked for reasons of the path.
-	// NotTried counts those among them that never left this machine, for want
-	// of local resources or by a local rule.
-	Unreachable, NotTried uint64
-
-	// Degraded says that something was not tried. A degraded sweep proves
-	// nothing absent.
-	Degraded bool
 }
 
 // Sweep tries each target of the plan, as Look does. It fails for a plan whose
@@ -224,7 +208,7 @@ const (
 func (p *prober) patient(ctx context.Context, t Target, cost *tally) (Reply, error) {
 	began, pause := time.Now(), starveMin
 	for {
-		r, err := p.try(ctx, t, cost)
+		r, err := p.guarded(ctx, t, cost)
 		if !errors.Is(err, errStarved) {
 			p.progressed()
 			return r, err

@@ -23,6 +23,7 @@ const (
 	reasonSilent      = "no-response"
 	reasonAnswered    = "udp-response"
 	reasonSelf        = "self-connect"
+	reasonHostUnreach = "host-unreach"
 )
 
 // connect makes one TCP try.
@@ -155,7 +156,7 @@ func canRoute(ctx context.Context, to netip.AddrPort) bool {
 func pathReason(err error) string {
 	switch {
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.EHOSTDOWN):
-		return "host-unreach"
+		return reasonHostUnreach
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.ENETDOWN):
 		return "net-unreach"
 	}
