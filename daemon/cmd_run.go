@@ -77,6 +77,7 @@ type daemon struct {
 func runDaemon(ctx context.Context, d *daemon) (err error) {
 	d.log = slog.New(slog.NewTextHandler(d.stderr, &slog.HandlerOptions{Level: &d.level}))
 	d.setLevel()
+	saveMemory()
 	if files, err := capture.RaiseFileLimit(); err != nil {
 		d.log.Warn("limit of open files not raised", "have", files, "err", err)
 	}

@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -25,7 +24,6 @@ import (
 	"sonde/probes/engine"
 	"sonde/probes/fingerprint"
 	"sonde/probes/ports"
-	"sonde/probes/session"
 )
 
 // systemConfig is where a scan looks for excludes when no file is named.
@@ -200,6 +198,7 @@ func (o *scanOptions) readConfig() (config.AddrSet, error) {
 }
 
 func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *probes.Database) (err error) {
+	saveMemory()
 	if files, err := capture.RaiseFileLimit(); err == nil && files > 0 {
 		// Some descriptors are for other things than connections.
 		most := int(min(files*3/8, scanConnections/2))
@@ -234,8 +233,7 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 	total := int64(t.addrs.Len()) * int64(list.TCP.Len()+list.UDP.Len())
 	plan := scan.Plan{
 		Sweeps: sweeps, Visits: o.limits.visits(),
-		Visitor: scanVisitor{visitor, fingerprint.Settings{Version: "Sonde-" + version,
-			Platform: runtime.GOOS + "/" + runtime.GOARCH, Intensity: o.intensity, Scrub: o.scrub}},
+		Visitor: visitor, Complete: o.complete(),
 		Sweeper: newSweeper(&o.limits, len(sweeps), lim, db, o.how.allow.Needs(), log),
 		Names: func(a netip.Addr) []string {
 			return slices.Concat(t.names[a], o.names)
@@ -260,21 +258,18 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 	return errors.Join(o.print(c.OutOrStdout(), t, res, total, time.Since(start)), written, err)
 }
 
-// A scanVisitor adds to an observation what only a scan tells.
-type scanVisitor struct {
-	scan.Visitor
-	fingerprint fingerprint.Settings
-}
-
-// Visit implements scan.Visitor. What policy holds back is an open port as
-// discovery saw it, but the reason that counts is that of the policy.
-func (v scanVisitor) Visit(ctx context.Context, ep probes.Endpoint, known session.Remembered) probes.Observation {
-	obs := v.Visitor.Visit(ctx, ep, known)
-	if obs.Outcome == probes.OutcomeHeld {
-		obs.State = probes.Open
+// complete gives what adds to an observation what only a scan tells. What
+// policy holds back is an open port as discovery saw it, but the reason that
+// counts is that of the policy.
+func (o *scanOptions) complete() func(*probes.Observation) {
+	how := fingerprintSettings(o.intensity)
+	how.Scrub = o.scrub
+	return func(obs *probes.Observation) {
+		if obs.Outcome == probes.OutcomeHeld {
+			obs.State = probes.Open
+		}
+		obs.Fingerprint = fingerprint.Of(obs, how)
 	}
-	obs.Fingerprint = fingerprint.Of(&obs, v.fingerprint)
-	return obs
 }
 
 func (o *scanOptions) print(w io.Writer, t targets, res scan.Result, total int64, took time.Duration) error {

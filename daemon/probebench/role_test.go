@@ -28,6 +28,7 @@ func rolesByName() map[string]role {
 	return map[string]role{
 		"visit": visitRole, "hold": holdRole, "serve": serveRole, "count": countRole,
 		"cut": cutRole, "burn": burnRole, "link": linkRole,
+		"scanall": scanAllRole, "sense": senseRole,
 	}
 }
 

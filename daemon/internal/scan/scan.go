@@ -1,6 +1,6 @@
 // Package scan makes one pass over a set of targets, now, and remembers
 // nothing: every port that answers is asked what runs there while discovery
-// goes on.
+// goes on. A conversation has no goroutine: it calls back when it is over.
 package scan
 
 import (
@@ -18,9 +18,11 @@ import (
 	"sonde/probes/session"
 )
 
-// A Visitor asks one endpoint what runs there.
+// A Visitor asks one endpoint what runs there. It calls done once, from any
+// goroutine, perhaps before Begin returns; done does not block. Cancel ends the
+// visit soon, and may be called after done.
 type Visitor interface {
-	Visit(ctx context.Context, ep probes.Endpoint, known session.Remembered) probes.Observation
+	Begin(ep probes.Endpoint, known session.Remembered, done func(probes.Observation)) (cancel func(reason error))
 }
 
 // A Sweeper finds out which targets answer; see capture.Connect.
@@ -35,8 +37,11 @@ type Plan struct {
 	Visits  int // conversations at once, at least 1
 	Sweeper Sweeper
 	Visitor Visitor
+	// Complete adds to each result of a visit what only a scan tells, before
+	// Found has it, from the same goroutine. May be nil.
+	Complete func(*probes.Observation)
 	// Found is called with each open endpoint once it is identified, from one
-	// goroutine at a time, in the order in which they are done. May be nil.
+	// goroutine, in the order in which they are done. May be nil.
 	Found func(probes.Observation)
 }
 
@@ -68,24 +73,67 @@ type host struct {
 type pass struct {
 	Plan
 	progress *Progress
-	slots    chan struct{} // one element per conversation
-	visits   sync.WaitGroup
+	slots    chan struct{}  // one element per conversation, until it was taken
+	visits   sync.WaitGroup // conversations that were not taken
+	results  chan *flight   // with room for each conversation; closed by Run after the last
 
-	mu    sync.Mutex // guards what follows, and calls of Found
+	mu    sync.Mutex // guards what follows
 	hosts map[netip.Addr]*host
+	air   map[*flight]struct{} // conversations that may be cancelled
+	ended error                // why none begins any more
+}
+
+// A flight is one conversation.
+type flight struct {
+	reply  capture.Reply
+	cancel func(reason error)
+	seen   *probes.Observation // nil until it is over
 }
 
 // Run scans. When ctx ends early the result has what was found by then, open
 // ports without an identity included, and the error is that of ctx.
 func Run(ctx context.Context, p Plan, progress *Progress) (Result, error) {
+	most := max(1, p.Visits)
 	r := &pass{Plan: p, progress: progress, hosts: map[netip.Addr]*host{},
-		slots: make(chan struct{}, max(1, p.Visits))}
+		slots: make(chan struct{}, most), results: make(chan *flight, most), air: map[*flight]struct{}{}}
+	var taking sync.WaitGroup
+	taking.Go(func() { r.takeResults(ctx) })
 	degraded, err := r.sweep(ctx)
 	r.visits.Wait()
+	close(r.results)
+	taking.Wait()
 	if err == nil {
 		err = ctx.Err()
 	}
 	return r.result(degraded), err
+}
+
+// takeResults takes what the conversations found until the last is over. When
+// ctx ends it ends them.
+func (p *pass) takeResults(ctx context.Context) {
+	ended := ctx.Done()
+	for {
+		select {
+		case <-ended:
+			p.cancel(ctx.Err())
+			ended = nil
+		case f, more := <-p.results:
+			if !more {
+				return
+			}
+			p.land(f)
+		}
+	}
+}
+
+// cancel ends all conversations, and those to come.
+func (p *pass) cancel(reason error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = reason
+	for f := range p.air {
+		f.cancel(reason)
+	}
 }
 
 // sweep makes all sweeps, and ends when the last of them has.
@@ -122,45 +170,67 @@ func (p *pass) take(ctx context.Context, r capture.Reply) {
 	p.progress.Open.Add(1)
 	select {
 	case p.slots <- struct{}{}:
-		p.visits.Go(func() {
-			defer func() { <-p.slots }()
-			p.visit(ctx, r)
-		})
+		p.visit(r)
 	case <-ctx.Done():
 		p.add(probes.Observation{Addr: r.Addr.Addr(), Port: r.Addr.Port(),
 			Transport: probes.Transport(r.Network), State: probes.Open, Reason: r.Reason,
-			Strength: probes.Unmatched, Outcome: probes.OutcomeInconclusive}, false)
+			Strength: probes.Unmatched, Outcome: probes.OutcomeInconclusive})
 	}
 }
 
-// visit asks what runs at an open port.
-func (p *pass) visit(ctx context.Context, r capture.Reply) {
+// visit begins to ask what runs at an open port.
+func (p *pass) visit(r capture.Reply) {
 	ep := probes.Endpoint{Addr: r.Addr.Addr(), Port: r.Addr.Port(),
 		Transport: probes.Transport(r.Network)}
 	if p.Names != nil {
 		ep.Names = p.Names(ep.Addr)
 	}
-	obs := p.Visitor.Visit(ctx, ep, session.Remembered{})
-	if obs.State != probes.Open {
-		// It was open a moment ago: that is what a scan tells.
-		obs.State, obs.Reason = probes.Open, r.Reason
-	}
-	p.add(obs, ctx.Err() == nil)
-}
-
-// add keeps an open port, and tells of it when it was asked to the end.
-func (p *pass) add(obs probes.Observation, identified bool) {
+	f := &flight{reply: r}
+	p.visits.Add(1)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	h := p.at(obs.Addr)
-	h.ports = append(h.ports, obs)
-	if !identified {
+	p.air[f] = struct{}{}
+	f.cancel = p.Visitor.Begin(ep, session.Remembered{}, func(o probes.Observation) {
+		f.seen = &o
+		p.results <- f
+	})
+	if p.ended != nil {
+		f.cancel(p.ended)
+	}
+}
+
+// land takes the result of a conversation. One that was cut short is listed as
+// open, and not told as identified.
+func (p *pass) land(f *flight) {
+	defer p.visits.Done()
+	p.mu.Lock()
+	delete(p.air, f)
+	whole := p.ended == nil
+	p.mu.Unlock()
+	if p.Complete != nil {
+		p.Complete(f.seen)
+	}
+	if f.seen.State != probes.Open {
+		// It was open a moment ago: that is what a scan tells.
+		f.seen.State, f.seen.Reason = probes.Open, f.reply.Reason
+	}
+	p.add(*f.seen)
+	<-p.slots
+	if !whole {
 		return
 	}
 	p.progress.Visits.Add(1)
 	if p.Found != nil {
-		p.Found(obs)
+		p.Found(*f.seen)
 	}
+}
+
+// add keeps an open port.
+func (p *pass) add(obs probes.Observation) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := p.at(obs.Addr)
+	h.ports = append(h.ports, obs)
 }
 
 // at gives the host of an address. The caller holds p.mu.

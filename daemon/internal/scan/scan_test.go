@@ -72,7 +72,13 @@ type visitor struct {
 	asked     []probes.Endpoint
 }
 
-func (v *visitor) Visit(ctx context.Context, ep probes.Endpoint, known session.Remembered) probes.Observation {
+func (v *visitor) Begin(ep probes.Endpoint, _ session.Remembered, done func(probes.Observation)) func(error) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	go func() { done(v.visit(ctx, ep)) }()
+	return cancel
+}
+
+func (v *visitor) visit(ctx context.Context, ep probes.Endpoint) probes.Observation {
 	v.mu.Lock()
 	v.now++
 	v.most = max(v.most, v.now)
@@ -326,4 +332,96 @@ func TestFoundIsCalledByOneAtATime(t *testing.T) {
 			t.Errorf("%d calls, %v", calls, err)
 		}
 	})
+}
+
+// TestNoGoroutinePerVisit: 10,000 conversations that wait cost a scan no more
+// goroutines than one.
+func TestNoGoroutinePerVisit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const visits = 10_000
+		var list []capture.Reply
+		for i := range visits {
+			list = append(list, reply(fmt.Sprintf("127.0.%d.%d", i>>8, i&255), 22, "tcp", capture.Accepted, "syn-ack"))
+		}
+		var waiting waitingRoom
+		idle := runtime.NumGoroutine()
+		ended := make(chan Result, 1)
+		go func() {
+			res, err := Run(t.Context(), Plan{Sweeps: once, Visits: visits, Sweeper: &replies{list: list},
+				Visitor: &waiting}, &Progress{})
+			if err != nil {
+				t.Error(err)
+			}
+			ended <- res
+		}()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := runtime.NumGoroutine() - idle; len(waiting) != visits || n > 3 {
+			t.Errorf("%d goroutines for %d conversations", n, len(waiting))
+		}
+		for _, done := range waiting {
+			done()
+		}
+		if res := <-ended; res.Open != visits {
+			t.Errorf("%d open, want %d", res.Open, visits)
+		}
+	})
+}
+
+// A waitingRoom is a Visitor whose visits end when they are called.
+type waitingRoom []func()
+
+func (w *waitingRoom) Begin(ep probes.Endpoint, _ session.Remembered, done func(probes.Observation)) func(error) {
+	*w = append(*w, func() {
+		done(probes.Observation{Addr: ep.Addr, Port: ep.Port, Transport: ep.Transport, State: probes.Open})
+	})
+	return func(error) {}
+}
+
+// TestEndCutsVisitsShort: the end of the context ends the conversations, those
+// too that begin in that moment, and Run waits for all of them.
+func TestEndCutsVisitsShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		// Whether discovery hands over what it has is left to chance here.
+		for range 50 {
+			at := &endings{}
+			res, err := Run(ctx, Plan{Sweeps: once, Visits: 3, Sweeper: burst(openPorts(5)), Visitor: at,
+				Found: func(o probes.Observation) { t.Errorf("port %d told as identified", o.Port) }}, &Progress{})
+			if !errors.Is(err, context.Canceled) || res.Open != 5 {
+				t.Fatalf("%d open, error %v", res.Open, err)
+			}
+			if at.begun.Load() != at.ended.Load() {
+				t.Fatalf("%d begun, %d ended", at.begun.Load(), at.ended.Load())
+			}
+		}
+	})
+}
+
+// burst is a Sweeper that yields all that it holds, whatever the context says.
+type burst []capture.Reply
+
+func (b burst) Sweep(_ context.Context, _ capture.Plan, yield func(capture.Reply)) (capture.Stats, error) {
+	for _, r := range b {
+		yield(r)
+	}
+	return capture.Stats{}, nil
+}
+
+// endings is a Visitor whose visits end a while after they are cancelled, once.
+type endings struct{ begun, ended atomic.Int64 }
+
+func (e *endings) Begin(ep probes.Endpoint, _ session.Remembered, done func(probes.Observation)) func(error) {
+	e.begun.Add(1)
+	var once sync.Once
+	return func(reason error) {
+		once.Do(func() {
+			time.AfterFunc(time.Millisecond, func() {
+				e.ended.Add(1)
+				done(probes.Observation{Addr: ep.Addr, Port: ep.Port, Transport: ep.Transport,
+					Outcome: probes.OutcomeInconclusive, Errors: []string{reason.Error()}})
+			})
+		})
+	}
 }

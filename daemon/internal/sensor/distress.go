@@ -44,12 +44,6 @@ type suspicion struct {
 	looks int                // at the whole host, all without a sign of life
 }
 
-// A looked says whether a look at a host saw a sign of life.
-type looked struct {
-	host  hostID
-	alive bool
-}
-
 // A quarantine is a host that is left alone until some time, and watched for
 // its recovery afterwards.
 type quarantine struct {
@@ -73,9 +67,9 @@ func (s *Sensor) rested(h hostID) time.Time {
 // suspect begins to look at a host when a visit that sent something ended
 // without a byte: first at the endpoint alone, which is enough for a service
 // that merely does not answer.
-func (s *Sensor) suspect(ctx, durable context.Context, v *inventory.Visit) {
+func (s *Sensor) suspect(ctx context.Context, v *inventory.Visit) {
 	h, o := hostOf(v.Key), &v.Observation
-	s.recovered(durable, h, o)
+	s.recovered(ctx, h, o)
 	silent := o.Outcome == probes.OutcomeSilent || o.Outcome == probes.OutcomeUnreachable ||
 		o.Outcome == probes.OutcomeInconclusive
 	if !silent || o.Cost.Probes == 0 || o.Evidence != nil || s.suspects[h] != nil {
@@ -87,7 +81,7 @@ func (s *Sensor) suspect(ctx, durable context.Context, v *inventory.Visit) {
 	if len(own) == 0 {
 		own = s.targetsAt(v.Key, looksAside)
 	}
-	s.look(ctx, h, own, 0)
+	s.lookAt(ctx, h, own, time.Time{})
 }
 
 // targetsAt gives the endpoint itself, if a connect can try it, and others of
@@ -110,53 +104,38 @@ func (s *Sensor) targetsAt(k event.Key, most int) (list []capture.Target) {
 	return list
 }
 
-// look tries the targets after a while. Without any it is no use: what cannot
-// be looked at is not told.
-func (s *Sensor) look(ctx context.Context, h hostID, targets []capture.Target, after time.Duration) {
+// lookAt tries some targets of a suspect, not before from. Without any it is no
+// use: what cannot be looked at is not told. What comes of it is written with
+// ctx.
+func (s *Sensor) lookAt(ctx context.Context, h hostID, targets []capture.Target, from time.Time) {
 	if len(targets) == 0 {
 		delete(s.suspects, h)
 		return
 	}
-	looker := s.suspects[h].watch.Looker
-	s.running.Go(func() {
-		wait := time.NewTimer(after)
-		defer wait.Stop()
-		select {
-		case <-wait.C:
-		case <-ctx.Done():
-			return
-		}
-		alive := false
-		_, err := looker.Look(ctx, slices.Values(targets), func(r capture.Reply) {
-			alive = alive || r.Kind != capture.Silent && r.Kind != capture.Unreachable
-		})
-		select {
-		case s.looks <- looked{h, alive || err != nil}: // a look that failed proves nothing
-		case <-ctx.Done():
-		}
-	})
+	s.look(&look{looker: s.suspects[h].watch.Looker, targets: targets, from: from,
+		over: func(l *look) { s.endLook(ctx, h, l) }})
 }
 
-// endLook draws the conclusion of a look.
-func (s *Sensor) endLook(ctx, durable context.Context, l looked) {
-	sp := s.suspects[l.host]
-	if l.alive {
-		delete(s.suspects, l.host)
+// endLook draws the conclusion of a look. One that failed proves nothing.
+func (s *Sensor) endLook(ctx context.Context, h hostID, l *look) {
+	sp := s.suspects[h]
+	if l.err != nil || l.alive() {
+		delete(s.suspects, h)
 		return
 	}
 	o := &sp.visit
-	key := event.Key{Zone: l.host.zone, Addr: o.Addr, Transport: o.Transport, Port: o.Port}
+	key := event.Key{Zone: h.zone, Addr: o.Addr, Transport: o.Transport, Port: o.Port}
 	all := s.targetsAt(key, looksAside)
 	switch {
 	case sp.looks == 0: // that was the endpoint alone; now the host, at once
 		sp.looks++
-		s.look(ctx, l.host, all, 0)
+		s.lookAt(ctx, h, all, time.Time{})
 	case sp.looks < distressLooks:
 		sp.looks++
-		s.look(ctx, l.host, all, lookAgainAfter)
+		s.lookAt(ctx, h, all, s.cfg.Now().Add(lookAgainAfter))
 	default:
-		delete(s.suspects, l.host)
-		s.distress(durable, l.host, sp)
+		delete(s.suspects, h)
+		s.distress(ctx, h, sp)
 	}
 }
 

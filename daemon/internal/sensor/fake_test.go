@@ -82,8 +82,15 @@ func (w *world) set(port uint16, version string) {
 
 func (w *world) note(format string, args ...any) { w.log = append(w.log, fmt.Sprintf(format, args...)) }
 
-// Visit looks when it begins, and answers after visitTime.
-func (w *world) Visit(ctx context.Context, ep probes.Endpoint, _ session.Remembered) probes.Observation {
+// Begin visits in a goroutine of its own.
+func (w *world) Begin(ep probes.Endpoint, _ session.Remembered, done func(probes.Observation)) func(error) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	go func() { done(w.visit(ctx, ep)) }()
+	return cancel
+}
+
+// visit looks when it begins, and answers after visitTime.
+func (w *world) visit(ctx context.Context, ep probes.Endpoint) probes.Observation {
 	w.mu.Lock()
 	id := netip.AddrPortFrom(ep.Addr, ep.Port)
 	if w.flying[id] {

@@ -2,16 +2,17 @@
 // one: it asks the schedule what is due, sends sweeps and visits on their way,
 // and hands what they saw to the inventory, which decides what is news.
 //
-// One goroutine owns all state; visits and sweeps run in goroutines of their
-// own and speak to it over channels. Nothing that was seen is dropped on the
-// way: a visit whose result could not be stored is made again, and a sweep
-// counts as complete only when everything that it found was visited and
-// stored.
+// One goroutine owns all state. Sweeps, and looks at hosts that may suffer, run
+// in goroutines of their own; a visit has none, it calls back when it is over.
+// Nothing that was seen is dropped on the way: a visit whose result could not
+// be stored is made again, and a sweep counts as complete only when everything
+// that it found was visited and stored.
 //
 // # Cost
 //
-// Memory is held for each endpoint that is there (about 400 bytes), and for at
-// most owedMost that were found and wait for their first visit.
+// Memory is held for each endpoint that is there (about 400 bytes), for at most
+// owedMost that were found and wait for their first visit, and for each visit
+// under way about 300 bytes beside what its conversation takes.
 package sensor
 
 import (
@@ -64,9 +65,11 @@ type Inventory interface {
 	Distress(ctx context.Context, since time.Time) ([]inventory.Distress, error)
 }
 
-// A Visitor asks one endpoint what runs there.
+// A Visitor asks one endpoint what runs there. It calls done once, from any
+// goroutine, perhaps before Begin returns; done does not block. Cancel ends the
+// visit soon, and may be called after done.
 type Visitor interface {
-	Visit(ctx context.Context, ep probes.Endpoint, known session.Remembered) probes.Observation
+	Begin(ep probes.Endpoint, known session.Remembered, done func(probes.Observation)) (cancel func(reason error))
 }
 
 // A Sweeper finds out which targets answer. It calls yield from one goroutine
@@ -122,20 +125,22 @@ type Sensor struct {
 	watches map[string]*Watch
 	known   map[event.Key]known
 
-	visits   *schedule.Queue     // of endpoints
-	underWay int                 // visits that were begun and not taken
-	owed     map[event.Key]*debt // visits that sweeps wait for, not begun
-	sweeps   *schedule.Queue     // apart, so that no visit can hold one up
-	failed   map[schedule.ID]int // sweeps that failed in a row
+	visits   *schedule.Queue      // of endpoints
+	air      map[*flight]struct{} // visits that were begun and are not in a batch
+	flying   int                  // those of them that have not called back
+	owed     map[event.Key]*debt  // visits that sweeps wait for, not begun
+	sweeps   *schedule.Queue      // apart, so that no visit can hold one up
+	failed   map[schedule.ID]int  // sweeps that failed in a row
 	last     map[schedule.ID]time.Time
 	suspects map[hostID]*suspicion // hosts that may have suffered from us
 	resting  map[hostID]quarantine // hosts that did
 	outcomes map[probes.Outcome]int
+	looking  looking
 
-	results chan *flight  // from visits; never closed
+	results chan *flight  // from visits, with room for all; never closed
 	seen    chan sighting // from sweeps; never closed
 	swept   chan sweepEnd // from sweeps; never closed
-	looks   chan looked   // at suspects; never closed
+	looks   chan *look    // that are over; never closed
 	batch   []*flight     // waits to be stored
 	running sync.WaitGroup
 }
@@ -145,13 +150,13 @@ func New(cfg Config) *Sensor {
 	s := &Sensor{
 		cfg: cfg, seed: maphash.MakeSeed(),
 		watches: map[string]*Watch{}, known: map[event.Key]known{},
-		visits: schedule.NewQueue(), owed: map[event.Key]*debt{},
+		visits: schedule.NewQueue(), air: map[*flight]struct{}{}, owed: map[event.Key]*debt{},
 		sweeps: schedule.NewQueue(), failed: map[schedule.ID]int{},
 		last:     map[schedule.ID]time.Time{},
 		suspects: map[hostID]*suspicion{}, resting: map[hostID]quarantine{},
 		outcomes: map[probes.Outcome]int{},
-		results:  make(chan *flight, cfg.Visits), // room for all: no visit waits for the loop
-		seen:     make(chan sighting), swept: make(chan sweepEnd), looks: make(chan looked),
+		results:  make(chan *flight, cfg.Visits),
+		seen:     make(chan sighting), swept: make(chan sweepEnd), looks: make(chan *look),
 	}
 	for i := range cfg.Watches {
 		s.watches[cfg.Watches[i].Name] = &cfg.Watches[i]
@@ -174,9 +179,9 @@ func (s *Sensor) Run(ctx context.Context, ready func()) error {
 	ready()
 	// What was seen is stored even when ctx ends in the middle of it.
 	s.loop(work, context.WithoutCancel(ctx))
+	s.landAll(ctx.Err())
 	s.running.Wait()
-	s.collect()
-	s.store(work, context.WithoutCancel(ctx))
+	s.store(context.WithoutCancel(ctx))
 	return nil
 }
 
@@ -201,18 +206,21 @@ func (s *Sensor) loop(ctx, durable context.Context) {
 			return
 		case f := <-s.results:
 			s.take(f)
-			if flush == nil {
+			if len(s.batch) > 0 && flush == nil {
 				flush = time.After(batchWait)
 			}
 		case <-flush:
-			s.store(ctx, durable)
+			s.store(durable)
 			flush = nil
 		case r := <-seen:
 			s.sight(r)
 		case e := <-s.swept:
 			s.endSweep(durable, e)
 		case l := <-s.looks:
-			s.endLook(ctx, durable, l)
+			s.looking.now--
+			if l.over(l); len(s.batch) > 0 && flush == nil {
+				flush = time.After(batchWait)
+			}
 		case <-alive.C:
 			s.alive(durable)
 		case <-heart.c:
@@ -221,7 +229,7 @@ func (s *Sensor) loop(ctx, durable context.Context) {
 		case <-due.C:
 		}
 		if len(s.batch) >= batchMost {
-			s.store(ctx, durable)
+			s.store(durable)
 			flush = nil
 		}
 		s.dispatch(ctx)
@@ -232,8 +240,8 @@ func (s *Sensor) loop(ctx, durable context.Context) {
 	}
 }
 
-// dispatch starts what is due: every sweep, and visits as far as there is
-// room.
+// dispatch starts what is due: every sweep, and visits and looks as far as
+// there is room.
 func (s *Sensor) dispatch(ctx context.Context) {
 	for ctx.Err() == nil {
 		e, ok := s.sweeps.Next(s.cfg.Now())
@@ -242,20 +250,21 @@ func (s *Sensor) dispatch(ctx context.Context) {
 		}
 		s.startSweep(ctx, e)
 	}
-	for s.underWay < s.cfg.Visits && ctx.Err() == nil {
+	for len(s.air) < s.cfg.Visits && ctx.Err() == nil {
 		e, ok := s.visits.Next(s.cfg.Now())
 		if !ok {
 			break
 		}
-		s.startVisit(ctx, e)
+		s.startVisit(e)
 	}
+	s.startLooks(ctx)
 }
 
 // arm sets the timer to what is due next. Without room for a visit only
 // sweeps count: the end of a visit comes first, and looks again.
 func (s *Sensor) arm(t *time.Timer) {
 	next, ok := s.sweeps.NextDue()
-	if s.underWay < s.cfg.Visits {
+	if len(s.air) < s.cfg.Visits {
 		if due, some := s.visits.NextDue(); some && (!ok || due.Before(next)) {
 			next, ok = due, true
 		}

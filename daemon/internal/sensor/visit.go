@@ -3,10 +3,10 @@ package sensor
 import (
 	"context"
 	"net/netip"
-	"slices"
 	"time"
 
 	"sonde/capture"
+	"sonde/daemon/internal/event"
 	"sonde/daemon/internal/inventory"
 	"sonde/daemon/internal/schedule"
 	"sonde/probes"
@@ -14,8 +14,11 @@ import (
 
 // A flight is a visit under way, or one whose result waits to be stored.
 type flight struct {
-	visit inventory.Visit
-	debt  *debt // what it pays, or nil
+	key    event.Key
+	watch  *Watch
+	debt   *debt // what it pays, or nil
+	cancel func(reason error)
+	seen   *probes.Observation // nil while it is under way
 }
 
 // A debt is a visit that sweeps wait for: they came upon the endpoint, and are
@@ -25,9 +28,9 @@ type debt struct {
 	reply  capture.Reply // the latest that was seen of it
 }
 
-// startVisit asks one endpoint, or puts that off while its host is left alone.
-// A result that ctx cut short is not a result.
-func (s *Sensor) startVisit(ctx context.Context, e schedule.Entry) {
+// startVisit begins to ask one endpoint, or puts that off while its host is
+// left alone.
+func (s *Sensor) startVisit(e schedule.Entry) {
 	w, k := s.watches[e.Watch], e.ID.Key
 	if from := s.rested(hostOf(k)); !from.IsZero() {
 		s.visits.Done(e.ID)
@@ -40,28 +43,54 @@ func (s *Sensor) startVisit(ctx context.Context, e schedule.Entry) {
 		ep.Names = w.Names(k.Addr)
 	}
 	before := s.known[k]
-	remembered := before.recall(s.cfg.Now())
-	debt := s.owed[k]
+	f := &flight{key: k, watch: w, debt: s.owed[k]}
 	delete(s.owed, k)
-	f := &flight{debt: debt, visit: inventory.Visit{Key: k, Watch: w.Name,
-		Method: methodOf(w, k.Transport), Found: debt != nil}}
-	s.underWay++
-	s.running.Go(func() {
-		obs := w.Visitor.Visit(ctx, ep, remembered)
-		if obs.Outcome == probes.OutcomeHeld {
-			obs = lookOnly(ctx, w.Looker, ep, obs)
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		if debt != nil && !conclusive(&obs) {
-			// It was open a moment ago. Were that dropped, the sweep would
-			// prove it absent, and the next one would call it new.
-			obs.State, obs.Reason = probes.Open, debt.reply.Reason
-		}
-		f.visit.Observation, f.visit.At = obs, obs.At
+	s.air[f] = struct{}{}
+	s.flying++
+	f.cancel = w.Visitor.Begin(ep, before.recall(s.cfg.Now()), func(o probes.Observation) {
+		f.seen = &o
 		s.results <- f
 	})
+}
+
+// take takes a visit that has called back.
+func (s *Sensor) take(f *flight) {
+	s.flying--
+	if f.seen.Outcome == probes.OutcomeHeld {
+		s.lookOnly(f)
+		return
+	}
+	s.land(f)
+}
+
+// land puts the result of a visit into the batch.
+func (s *Sensor) land(f *flight) {
+	delete(s.air, f)
+	if f.debt != nil && !conclusive(f.seen) {
+		// It was open a moment ago. Were that dropped, the sweep would
+		// prove it absent, and the next one would call it new.
+		f.seen.State, f.seen.Reason = probes.Open, f.debt.reply.Reason
+	}
+	s.batch = append(s.batch, f)
+}
+
+// landAll takes what was ready when the loop ended, and ends all other visits.
+// A result that was cut short is not a result.
+func (s *Sensor) landAll(reason error) {
+	for ready := true; ready; {
+		select {
+		case f := <-s.results:
+			s.take(f)
+		default:
+			ready = false
+		}
+	}
+	for f := range s.air {
+		f.cancel(reason)
+	}
+	for ; s.flying > 0; s.flying-- {
+		<-s.results
+	}
 }
 
 // conclusive tells whether the visit itself says if something is there. A UDP
@@ -79,25 +108,32 @@ func conclusive(o *probes.Observation) bool {
 
 // lookOnly tries an endpoint to which nothing may be said, as discovery does,
 // so that its coming and going is still seen.
-func lookOnly(ctx context.Context, looker Looker, ep probes.Endpoint, obs probes.Observation) probes.Observation {
-	target := capture.Target{Network: string(ep.Transport), Addr: netip.AddrPortFrom(ep.Addr, ep.Port)}
-	_, err := looker.Look(ctx, slices.Values([]capture.Target{target}), func(r capture.Reply) {
-		obs.Reason, obs.At = r.Reason, r.At
-		switch r.Kind {
-		case capture.Accepted, capture.Answered:
-			obs.State = probes.Open
-		case capture.Refused:
-			obs.State, obs.Outcome = probes.Closed, probes.OutcomeRefused
-		case capture.Silent:
-			obs.Outcome = probes.OutcomeSilent
-		case capture.Unreachable:
-			obs.Outcome = probes.OutcomeUnreachable
+func (s *Sensor) lookOnly(f *flight) {
+	target := capture.Target{Network: string(f.key.Transport), Addr: netip.AddrPortFrom(f.key.Addr, f.key.Port)}
+	s.look(&look{looker: f.watch.Looker, targets: []capture.Target{target}, over: func(l *look) {
+		if l.err != nil {
+			f.seen.Errors = append(f.seen.Errors, l.err.Error())
 		}
-	})
-	if err != nil {
-		obs.Errors = append(obs.Errors, err.Error())
+		if len(l.replies) > 0 {
+			asLooked(f.seen, &l.replies[0])
+		}
+		s.land(f)
+	}})
+}
+
+// asLooked makes what discovery saw the result of a visit.
+func asLooked(o *probes.Observation, r *capture.Reply) {
+	o.Reason, o.At = r.Reason, r.At
+	switch r.Kind {
+	case capture.Accepted, capture.Answered:
+		o.State = probes.Open
+	case capture.Refused:
+		o.State, o.Outcome = probes.Closed, probes.OutcomeRefused
+	case capture.Silent:
+		o.Outcome = probes.OutcomeSilent
+	case capture.Unreachable:
+		o.Outcome = probes.OutcomeUnreachable
 	}
-	return obs
 }
 
 func methodOf(w *Watch, t probes.Transport) string {
@@ -109,27 +145,8 @@ func methodOf(w *Watch, t probes.Transport) string {
 	return ""
 }
 
-// take notes that a visit has ended.
-func (s *Sensor) take(f *flight) {
-	s.underWay--
-	s.batch = append(s.batch, f)
-}
-
-// collect takes the results that were ready when the loop ended.
-func (s *Sensor) collect() {
-	for {
-		select {
-		case f := <-s.results:
-			s.take(f)
-		default:
-			return
-		}
-	}
-}
-
-// store applies the batch, and schedules what follows from it. It writes with
-// the context durable.
-func (s *Sensor) store(ctx, durable context.Context) {
+// store applies the batch, and schedules what follows from it.
+func (s *Sensor) store(ctx context.Context) {
 	batch := s.batch
 	s.batch = nil
 	if len(batch) == 0 {
@@ -137,9 +154,11 @@ func (s *Sensor) store(ctx, durable context.Context) {
 	}
 	visits := make([]inventory.Visit, len(batch))
 	for i, f := range batch {
-		visits[i] = f.visit
+		visits[i] = inventory.Visit{Key: f.key, Watch: f.watch.Name,
+			Method: methodOf(f.watch, f.key.Transport), Observation: *f.seen, At: f.seen.At,
+			Found: f.debt != nil}
 	}
-	after, err := s.cfg.Inventory.Apply(durable, visits)
+	after, err := s.cfg.Inventory.Apply(ctx, visits)
 	if err != nil {
 		s.cfg.Log.Error("visits not stored, they are made again",
 			"visits", len(batch), "in", retryAfter, "err", err)
@@ -149,23 +168,23 @@ func (s *Sensor) store(ctx, durable context.Context) {
 		return
 	}
 	for i, f := range batch {
-		s.visits.Done(schedule.ID{Key: f.visit.Key})
-		s.learn(&f.visit, after[i])
-		s.outcomes[f.visit.Observation.Outcome]++
-		s.suspect(ctx, durable, &f.visit)
+		s.visits.Done(schedule.ID{Key: f.key})
+		s.learn(&visits[i], after[i])
+		s.outcomes[f.seen.Outcome]++
+		s.suspect(ctx, &visits[i])
 		if f.debt == nil {
 			continue
 		}
 		for _, p := range f.debt.passes {
 			p.owed--
-			s.complete(durable, p)
+			s.complete(ctx, p)
 		}
 	}
 }
 
 // again schedules a visit whose result was not stored. Its debt is open again.
 func (s *Sensor) again(f *flight) {
-	key := f.visit.Key
+	key := f.key
 	id := schedule.ID{Key: key}
 	kind := schedule.Verify
 	if d := f.debt; d != nil {
@@ -176,7 +195,7 @@ func (s *Sensor) again(f *flight) {
 		s.owed[key] = d
 	}
 	s.visits.Done(id)
-	s.visits.Put(schedule.Entry{ID: id, Watch: f.visit.Watch, Kind: kind,
+	s.visits.Put(schedule.Entry{ID: id, Watch: f.watch.Name, Kind: kind,
 		Due: s.cfg.Now().Add(retryAfter)})
 }
 
