@@ -47,6 +47,21 @@ func (p permutation) at(i uint64) uint64 {
 	}
 }
 
+// place is the inverse of at: the i for which at(i) is x, x < n.
+func (p permutation) place(x uint64) uint64 {
+	mask := uint64(1)<<p.half - 1
+	for {
+		left, right := x>>p.half, x&mask
+		for r := len(p.keys) - 1; r >= 0; r-- {
+			left, right = right^mix(left^p.keys[r])&mask, left
+		}
+		x = left<<p.half | right
+		if x < p.n {
+			return x
+		}
+	}
+}
+
 // mix is the finaliser of SplitMix64 (Steele, Lea, Flood 2014).
 func mix(z uint64) uint64 {
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9

@@ -39,7 +39,7 @@ func FuzzPermutation(f *testing.F) {
 		p := newPermutation(n, seed)
 		a, b = a%n, b%n
 		x, y := p.at(a), p.at(b)
-		if x >= n || y >= n || (a == b) != (x == y) {
+		if x >= n || y >= n || p.place(x) != a || (a == b) != (x == y) {
 			t.Fatalf("n %d, seed %d: at(%d) = %d, at(%d) = %d", n, seed, a, x, b, y)
 		}
 	})

@@ -104,3 +104,7 @@ func (o *Order) Rank(a netip.Addr, port uint16) (rank uint64, there bool) {
 	j, ok := o.places[port]
 	return i*uint64(len(o.ports)) + uint64(j), ok
 }
+
+// Place is the number of the target with that rank, which At finds again. The
+// rank must come from At or Rank.
+func (o *Order) Place(rank uint64) uint64 { return o.perm.place(rank) }

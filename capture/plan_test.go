@@ -95,6 +95,9 @@ func TestPlanFromAndSkip(t *testing.T) {
 		if back, ok := order.Rank(a, port); !ok || back != rank {
 			t.Errorf("rank of %v port %d: %d, %v, want %d", a, port, back, ok, rank)
 		}
+		if place := order.Place(rank); place != i {
+			t.Errorf("rank %d is in place %d, want %d", rank, place, i)
+		}
 	}
 	if _, ok := order.Rank(addrs[0], 6); ok {
 		t.Error("a port that is not in the plan has a rank")
