@@ -12,8 +12,8 @@ import (
 // A Guard keeps the kernel's neighbour table from being filled by discovery:
 // it holds some hundred entries for the whole machine, and one whose table is
 // full reaches nobody new. Of the neighbours that are tried, no more than half
-// of gc_thresh2 are unresolved at a time, and no more than half of what is free
-// are begun at once.
+// of gc_thresh2 are unresolved at a time, no more than half of what is free are
+// begun at once, and an eighth of the table stays free of ours.
 //
 // One Guard serves all that connects from this machine; only together do they
 // keep the promise. It is safe for use by any number of goroutines.
@@ -47,7 +47,10 @@ const (
 	// room may be taken by us, and the other half is for others.
 	roomAge = 100 * time.Millisecond
 
-	// fullPause is how often one alone is let in although the table looks full:
+	// headroom is the part of the table, an eighth, that is left to others.
+	headroom = 8
+
+	// fullPause is how often one is let in although the table looks full:
 	// entries that are not subject to collection do not count against its
 	// limit, but cannot be told apart; and the kernel collects when asked.
 	fullPause = time.Second
@@ -157,8 +160,9 @@ func (g *Guard) refresh(n Neighbor, r *room, now time.Time) {
 		return
 	}
 	r.limit = max(1, table.Collect/2)
-	r.left = max(0, (table.Max-table.Entries)/2)
-	if r.left == 0 && r.held == 0 && now.Sub(r.pressed) >= fullPause {
+	r.left = max(0, (table.Max-table.Max/headroom-table.Entries)/2)
+	spare := r.held == 0 || table.Entries+r.held < table.Max
+	if r.left == 0 && spare && now.Sub(r.pressed) >= fullPause {
 		r.left, r.pressed = 1, now
 	}
 }

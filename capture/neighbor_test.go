@@ -111,7 +111,7 @@ func TestGuardBoundsTheUnresolved(t *testing.T) {
 		targets int
 	}{
 		{"half of gc_thresh2", NeighborTable{512, 1024, 0}, 256, 1000},
-		{"never more than is free", NeighborTable{512, 1024, 984}, 40, 200},
+		{"what is free, and one a second", NeighborTable{512, 1024, 856}, 40 + 4, 200},
 		{"a small table", NeighborTable{2, 4, 0}, 1, 20},
 		{"a full table", NeighborTable{512, 1024, 1024}, 1, 10},
 		{"no reading", NeighborTable{}, limitFallback, 500},
