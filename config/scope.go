@@ -13,15 +13,17 @@ import (
 // watch asks for it is another question; see WatchFor.
 func (c *Config) Allowed(a netip.Addr) bool {
 	a = a.Unmap()
-	if !a.IsValid() || c.Excluded.Contains(a) {
-		return false
-	}
+	return isHost(a) && !c.Excluded.Contains(a)
+}
+
+// isHost says whether a, unmapped, is an address of one host.
+func isHost(a netip.Addr) bool {
 	for _, n := range notHosts {
 		if n.Contains(a) {
 			return false
 		}
 	}
-	return true
+	return a.IsValid()
 }
 
 // WatchFor gives the watch of a zone that an address belongs to: of those

@@ -217,7 +217,8 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 		return err
 	}
 	defer func() { err = errors.Join(err, conversations.Close()) }()
-	visits := newVisitors(conversations.Loops(), &o.limits, lim, db, o.intensity, o.identity, log)
+	scope := scope{t.gate(list), log}
+	visits := newVisitors(scope.loops(conversations.Loops()), &o.limits, lim, db, o.intensity, o.identity, log)
 	defer visits.close()
 	visitor, err := visits.of(o.how)
 	if err != nil {
@@ -234,7 +235,7 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 	plan := scan.Plan{
 		Sweeps: sweeps, Visits: o.limits.visits(),
 		Visitor: visitor, Complete: o.complete(),
-		Sweeper: newSweeper(&o.limits, len(sweeps), lim, db, o.how.allow.Needs(), log),
+		Sweeper: scope.sweeper(newSweeper(&o.limits, len(sweeps), lim, db, o.how.allow.Needs(), log)),
 		Names: func(a netip.Addr) []string {
 			return slices.Concat(t.names[a], o.names)
 		},

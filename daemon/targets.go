@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sonde/config"
+	"sonde/probes/ports"
 )
 
 // resolveTimeout bounds one look-up of a target's name.
@@ -17,8 +18,9 @@ const resolveTimeout = 10 * time.Second
 
 // targets are the addresses of a one-shot command.
 type targets struct {
-	addrs config.AddrSet
-	names map[netip.Addr][]string // as the user wrote them
+	addrs  config.AddrSet
+	config *config.Config          // of which the targets are the only watch
+	names  map[netip.Addr][]string // as the user wrote them
 }
 
 // targetOptions say which of the addresses are meant.
@@ -60,13 +62,22 @@ func resolveTargets(ctx context.Context, args []string, opt targetOptions) (targ
 		}
 	}
 	excluded = append(excluded, opt.excluded.Ranges()...)
-	scope := config.Config{Excluded: config.NewAddrSet(excluded...)}
-	t.addrs = scope.Scope(&config.Watch{Targets: ranges})
+	t.config = &config.Config{Excluded: config.NewAddrSet(excluded...), Watches: []config.Watch{{Targets: ranges}}}
+	t.addrs = t.config.Scope(&t.config.Watches[0])
 	if t.addrs.Len() == 0 {
 		return t, fmt.Errorf("targets: nothing is left of %s after --exclude, "+
 			"the excludes of the configuration, and -4 or -6; loosen one of these", shortList(args))
 	}
 	return t, nil
+}
+
+// gate gives what may be asked of the targets.
+func (t *targets) gate(list ports.List) *config.Gate {
+	c := *t.config
+	w := c.Watches[0]
+	w.TCPPorts, w.UDPPorts = list.TCP, list.UDP
+	c.Watches = []config.Watch{w}
+	return c.Gate()
 }
 
 // one reads one argument.

@@ -15,6 +15,7 @@ import (
 	"sonde/daemon/internal/sensor"
 	"sonde/probes"
 	"sonde/probes/engine"
+	"sonde/probes/fingerprint"
 	"sonde/probes/ports"
 )
 
@@ -47,10 +48,11 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 	if err != nil {
 		return nil, nil, err
 	}
-	vs := newVisitors(loops, &l, lim, db, cfg.Database.Intensity, cfg.Identity, log)
+	scope := scope{cfg.Gate(), log}
+	vs := newVisitors(scope.loops(loops), &l, lim, db, cfg.Database.Intensity, cfg.Identity, log)
 	sc := sensor.Config{Inventory: store, Visits: l.visits(), HeartbeatEvery: cfg.Output.HeartbeatEvery,
-		Quarantine: sensor.DefaultQuarantine,
-		Now:        time.Now, Beat: beat, Log: log}
+		Quarantine: sensor.DefaultQuarantine, Fingerprint: marks(cfg.Database.Intensity),
+		Now: time.Now, Beat: beat, Log: log}
 	sweeps := 0 // that may run at once: one per watch and transport
 	for i := range cfg.Watches {
 		for _, set := range []ports.Set{cfg.Watches[i].TCPPorts, cfg.Watches[i].UDPPorts} {
@@ -72,11 +74,19 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 			return nil, nil, err
 		}
 		sw.Visitor = v
-		connect := newSweeper(&l, sweeps, lim, db, allow.Needs(), log)
+		connect := scope.sweeper(newSweeper(&l, sweeps, lim, db, allow.Needs(), log))
 		sw.Sweeper, sw.Looker = connect, connect
 		sc.Watches = append(sc.Watches, sw)
 	}
 	return sensor.New(sc), vs, nil
+}
+
+// marks gives what writes the fingerprints that the inventory keeps. Like the
+// evidence beside them they show answers as they were: they stay on this
+// machine until somebody hands them in.
+func marks(intensity int) func(*probes.Observation) string {
+	how := fingerprintSettings(intensity)
+	return func(o *probes.Observation) string { return fingerprint.Of(o, how) }
 }
 
 // newWatch turns one watch of the configuration into what the loop needs.
