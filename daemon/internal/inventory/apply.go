@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"os"
 	"time"
@@ -177,14 +178,29 @@ func (tx *transaction) saveIdentities(id int64, was []identityRow, e *Endpoint) 
 		if err := tx.saveEvidence(id, place, before.evidence, n.evidence); err != nil {
 			return err
 		}
+		if err := tx.saveMark(id, place, before.fingerprint, n.fingerprint); err != nil {
+			return err
+		}
 	}
 	if len(was) <= len(now) {
 		return nil
 	}
-	if _, err := tx.stmts.cutIdentities.ExecContext(tx.ctx, id, len(now)); err != nil {
-		return err
+	for _, cut := range []*sql.Stmt{tx.stmts.cutIdentities, tx.stmts.cutEvidence, tx.stmts.cutMark} {
+		if _, err := cut.ExecContext(tx.ctx, id, len(now)); err != nil {
+			return err
+		}
 	}
-	_, err = tx.stmts.cutEvidence.ExecContext(tx.ctx, id, len(now))
+	return nil
+}
+
+func (tx *transaction) saveMark(id int64, place int, was, now string) (err error) {
+	switch now {
+	case was:
+	case "":
+		_, err = tx.stmts.dropMark.ExecContext(tx.ctx, id, place)
+	default:
+		_, err = tx.stmts.saveMark.ExecContext(tx.ctx, id, place, now)
+	}
 	return err
 }
 

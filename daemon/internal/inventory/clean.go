@@ -14,10 +14,14 @@ import (
 // The longest strings that are kept, in bytes, each ample for honest values:
 // a DNS name has at most 253, a distinguished name in use well below 512.
 const (
-	maxWord = 64   // service, probe, ciphers
-	maxName = 256  // product, version, names, rule, operating system
-	maxText = 512  // info, distinguished names, errors
-	maxMark = 1024 // fingerprint
+	maxWord = 64  // service, probe, ciphers
+	maxName = 256 // product, version, names, rule, operating system
+	maxText = 512 // info, distinguished names, errors
+
+	// maxMark holds what package fingerprint writes: 2,200 characters, beyond
+	// which the last answer may go with 900 bytes of 4 characters each, and a
+	// header, are 5.9 KB. A longer one is cut, and of no use to a machine.
+	maxMark = 6 << 10
 
 	maxNames = 8
 	maxCPEs  = 8

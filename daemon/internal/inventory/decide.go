@@ -259,9 +259,10 @@ func (d *decision) tell(ev event.Event) {
 }
 
 // told splits an observation into what an event says of an endpoint, and the
-// evidence for it.
+// evidence for it. A fingerprint is kept, and not told: it holds answers whole,
+// secrets included, and says nothing of what changed.
 func told(o *probes.Observation) (*probes.Observation, *probes.Evidence) {
 	c := *o
-	c.Evidence, c.Cost = nil, probes.Cost{}
+	c.Evidence, c.Cost, c.Fingerprint = nil, probes.Cost{}, ""
 	return &c, eventEvidence(o.Evidence)
 }

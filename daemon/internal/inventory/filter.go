@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strings"
 )
 
 // A Filter chooses endpoints; what is empty chooses all.
@@ -22,7 +23,7 @@ type Filter struct {
 // last an error if reading fails midway.
 func (r *Reader) Endpoints(ctx context.Context, f Filter) iter.Seq2[Endpoint, error] {
 	return func(yield func(Endpoint, error) bool) {
-		text, values := f.query()
+		text, values := f.query(r.schema)
 		rows, err := r.db.QueryContext(ctx, text, values...)
 		if err == nil {
 			defer rows.Close()
@@ -34,10 +35,14 @@ func (r *Reader) Endpoints(ctx context.Context, f Filter) iter.Seq2[Endpoint, er
 	}
 }
 
-func (f *Filter) query() (text string, values []any) {
+// query gives the question to a store of a schema that may be older than ours.
+func (f *Filter) query(schema int) (text string, values []any) {
 	columns, join := identityColumns, identityJoin
+	if schema < hasFingerprints {
+		columns, join = strings.Replace(columns, "f.text", "null", 1), join[:strings.LastIndex(join, "left join")]
+	}
 	if f.Brief {
-		columns = `i.place, i.database, i.observation, null, null, null, null, null`
+		columns = `i.place, i.database, i.observation, null, null, null, null, null, null`
 		join = `left join identities i on i.endpoint = e.id and i.place = 0`
 	}
 	text = `select ` + endpointColumns + `, ` + columns + ` from endpoints e ` + join + ` where true`

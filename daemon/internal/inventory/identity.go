@@ -154,6 +154,9 @@ func merge(known, seen *probes.Observation) probes.Observation {
 			m.Strength = probes.Table
 		}
 	}
+	if rank(seen.Strength) == rank(known.Strength) {
+		m.Fingerprint = fuller(known.Fingerprint, seen.Fingerprint)
+	}
 	if len(m.Names) == 0 {
 		m.Names = known.Names
 	}

@@ -2,8 +2,9 @@ package inventory
 
 import "time"
 
-// What is kept and told, at most. An endpoint's row stays near 4 KiB in the
-// common case of one identity, and cannot pass about 8 × (4 + 6) KiB.
+// What is kept and told, at most. An endpoint's rows stay near 4 KiB in the
+// common case of one identity, and cannot pass about 8 × (4 + 6 + 6) KiB:
+// identities with evidence and the fingerprint of what no signature explains.
 const (
 	// MaxIdentities is how many identities, and values of each attribute,
 	// an endpoint remembers: pools behind one address. The one seen longest

@@ -70,6 +70,9 @@ func openError(path string, err error) error {
 		}
 	case ErrNewerSchema:
 		e.Remedy = remedyNewer
+		if was := backupPath(path, schemaVersion); isFile(was) {
+			e.Remedy += ", " + was
+		}
 	case ErrNoStore:
 		e.Err, e.Remedy = fmt.Errorf("%w: %w", reason, err), remedyNone
 	case syscall.ENOSPC:

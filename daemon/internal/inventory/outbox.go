@@ -53,8 +53,9 @@ func encodeEvent(ev *event.Event) (string, error) {
 	}
 }
 
-// Record commits an event of the sensor itself: one of its actions, without
-// an endpoint. To sensor.started it adds how the run before ended.
+// Record commits an event of the sensor itself, or about a host: nothing of it
+// changes what is known of an endpoint. To sensor.started it adds how the run
+// before ended.
 func (s *Store) Record(ctx context.Context, ev event.Event) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,6 +71,10 @@ func (s *Store) Record(ctx context.Context, ev event.Event) error {
 		ev.Severity = event.SeverityOf(ev.Action, ev.ChangeKind)
 	}
 	ev.Message = cleanString(ev.Message, maxMessage)
+	if o := ev.Endpoint; o != nil {
+		c := clean(*o, event.Key{Zone: ev.Zone, Addr: o.Addr, Transport: o.Transport, Port: o.Port})
+		ev.Endpoint, _ = told(&c)
+	}
 	err := s.transact(ctx, func(tx *transaction) error {
 		if err := tx.emit(&ev, 0); err != nil {
 			return err

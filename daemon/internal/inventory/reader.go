@@ -17,6 +17,7 @@ import (
 type Reader struct {
 	db     *sql.DB
 	copied string // directory to remove, or ""
+	schema int    // of the file, which may be older than ours
 	once   sync.Once
 	failed error // of Close
 }
@@ -115,16 +116,16 @@ func newReader(ctx context.Context, path, copied string, how ...string) (*Reader
 	}
 	db.SetMaxOpenConns(maxReaders)
 	r := &Reader{db: db, copied: copied}
-	var id, version int
+	var id int
 	err = db.QueryRowContext(ctx, "select * from pragma_application_id, pragma_user_version").
-		Scan(&id, &version)
+		Scan(&id, &r.schema)
 	switch {
 	case err != nil:
 	case id != applicationID:
 		err = fmt.Errorf("%w: it holds no inventory", ErrCorrupt)
-	case version > schemaVersion:
+	case r.schema > schemaVersion:
 		err = fmt.Errorf("%w: its schema is %d, this program knows %d",
-			ErrNewerSchema, version, schemaVersion)
+			ErrNewerSchema, r.schema, schemaVersion)
 	}
 	if err != nil {
 		return nil, errors.Join(err, db.Close())

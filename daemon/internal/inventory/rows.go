@@ -26,6 +26,7 @@ type identityRow struct {
 	database    string
 	observation string
 	evidence    *probes.Evidence
+	fingerprint string
 }
 
 // state is the part of an Endpoint that nobody searches for: one JSON text.
@@ -53,7 +54,8 @@ func encodeState(e *Endpoint) (string, error) {
 	}
 	if e.Pending != nil {
 		p := pendingState{Pending: *e.Pending, Database: e.Pending.Candidate.Database}
-		p.Candidate.Evidence = nil // the visit that concludes brings its own
+		// The visit that concludes brings its own.
+		p.Candidate.Evidence, p.Candidate.Fingerprint = nil, ""
 		s.Pending = &p
 	}
 	b, err := json.Marshal(&s)
@@ -89,11 +91,12 @@ func streakOf(s *Streak) Streak {
 	return *s
 }
 
-// encodeIdentity splits an identity into its text and its evidence.
+// encodeIdentity splits an identity into its text, its evidence and its
+// fingerprint.
 func encodeIdentity(o *probes.Observation) (identityRow, error) {
-	r := identityRow{database: o.Database, evidence: o.Evidence}
+	r := identityRow{database: o.Database, evidence: o.Evidence, fingerprint: o.Fingerprint}
 	c := *o
-	c.Evidence = nil
+	c.Evidence, c.Fingerprint = nil, ""
 	b, err := json.Marshal(&c)
 	r.observation = string(b)
 	return r, err
@@ -103,7 +106,7 @@ func (r *identityRow) decode() (o probes.Observation, err error) {
 	if err := json.Unmarshal([]byte(r.observation), &o); err != nil {
 		return o, fmt.Errorf("identity: %w", err)
 	}
-	o.Database, o.Evidence = r.database, r.evidence
+	o.Database, o.Evidence, o.Fingerprint = r.database, r.evidence, r.fingerprint
 	return o, nil
 }
 
@@ -144,9 +147,10 @@ const (
 		e.retired, e.unverified, e.first_seen, e.last_seen, e.last_visited,
 		e.last_verified, e.next_at, e.next_why, e.state`
 	identityColumns = `i.place, i.database, i.observation,
-		v.probe, v.rule, v.database, v.answer, v.truncated`
+		v.probe, v.rule, v.database, v.answer, v.truncated, f.text`
 	identityJoin = `left join identities i on i.endpoint = e.id
-		left join evidence v on v.endpoint = e.id and v.place = i.place`
+		left join evidence v on v.endpoint = e.id and v.place = i.place
+		left join fingerprints f on f.endpoint = e.id and f.place = i.place`
 )
 
 // collect reads rows of endpointColumns and identityColumns that are ordered
@@ -196,11 +200,12 @@ func scanRow(rows *sql.Rows) (*row, *identityRow, error) {
 		evidenceProbe, evidenceRule, evidenceDB sql.NullString
 		answer                                  []byte
 		truncated                               sql.NullBool
+		fingerprint                             sql.NullString
 	)
 	err := rows.Scan(&r.id, &e.Key.Zone, &addr, &e.Key.Transport, &e.Key.Port, &e.Watch, &e.Status,
 		&e.Retired, &e.Unverified, &first, &last, &visited, &verified, &next, &e.Next.Why, &r.state,
 		&place, &database, &observation,
-		&evidenceProbe, &evidenceRule, &evidenceDB, &answer, &truncated)
+		&evidenceProbe, &evidenceRule, &evidenceDB, &answer, &truncated, &fingerprint)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -212,7 +217,7 @@ func scanRow(rows *sql.Rows) (*row, *identityRow, error) {
 	if !place.Valid {
 		return &r, nil, nil
 	}
-	i := &identityRow{database: database.String, observation: observation.String}
+	i := &identityRow{database: database.String, observation: observation.String, fingerprint: fingerprint.String}
 	if evidenceProbe.Valid {
 		i.evidence = &probes.Evidence{Probe: evidenceProbe.String, Rule: evidenceRule.String,
 			Database: evidenceDB.String, Answer: slices.Clone(answer), Truncated: truncated.Bool}

@@ -9,7 +9,7 @@ import (
 // schemaVersion is what this program writes, kept in SQLite's user_version.
 // migrations[n] leads from version n to n+1; none is ever edited once it was
 // in a release.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // applicationID marks the file as ours: "Sond".
 const applicationID = 0x536f6e64
@@ -111,10 +111,24 @@ create table cursors (
 	seq  integer not null
 ) strict, without rowid;
 `,
+	// What no signature explains, apart from the identity, as it is long and
+	// seldom read.
+	1: `
+create table fingerprints (
+	endpoint integer not null references endpoints (id) on delete cascade,
+	place    integer not null,
+	text     text not null,
+	primary key (endpoint, place)
+) strict;
+`,
 }
 
-// migrate brings the file to schemaVersion, each step in a transaction.
-func migrate(ctx context.Context, c *sql.Conn) error {
+// hasFingerprints is the first schema with that table.
+const hasFingerprints = 2
+
+// migrate brings the file to schemaVersion, each step in a transaction. Before
+// the first it makes a backup of what is there.
+func migrate(ctx context.Context, c *sql.Conn, path string) error {
 	version, err := pragmaInt(ctx, c, "user_version")
 	if err != nil {
 		return err
@@ -122,6 +136,14 @@ func migrate(ctx context.Context, c *sql.Conn) error {
 	if version > schemaVersion {
 		return fmt.Errorf("%w: its schema is %d, this program knows %d",
 			ErrNewerSchema, version, schemaVersion)
+	}
+	if version > 0 && version < schemaVersion {
+		if err := isOurs(ctx, c); err != nil {
+			return err
+		}
+		if err := backup(ctx, c, backupPath(path, version)); err != nil {
+			return fmt.Errorf("back up schema %d: %w", version, err)
+		}
 	}
 	for v := version; v < schemaVersion; v++ {
 		if v > 0 && migrations[v] == "" {
@@ -134,6 +156,10 @@ func migrate(ctx context.Context, c *sql.Conn) error {
 			return fmt.Errorf("schema %d to %d: %w", v, v+1, err)
 		}
 	}
+	return isOurs(ctx, c)
+}
+
+func isOurs(ctx context.Context, c *sql.Conn) error {
 	id, err := pragmaInt(ctx, c, "application_id")
 	if err == nil && id != applicationID {
 		err = fmt.Errorf("%w: it belongs to another program", ErrCorrupt)

@@ -49,7 +49,6 @@ func cutTLS(o *probes.Observation, handshakes, sans int) {
 
 func cutLists(o *probes.Observation) {
 	const few = 2
-	o.Fingerprint = ""
 	o.Names = o.Names[:min(len(o.Names), few)]
 	o.CPE = o.CPE[:min(len(o.CPE), few)]
 	o.RPC = o.RPC[:min(len(o.RPC), few)]

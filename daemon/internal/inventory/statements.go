@@ -13,6 +13,7 @@ type statements struct {
 	saveIdentity, cutIdentities *sql.Stmt
 	saveEvidence, cutEvidence   *sql.Stmt
 	dropEvidence                *sql.Stmt
+	saveMark, dropMark, cutMark *sql.Stmt // fingerprints
 	alive, saveAlive            *sql.Stmt
 	outbox, history, meta       *sql.Stmt
 }
@@ -50,6 +51,10 @@ func (s *statements) prepare(ctx context.Context, c *sql.Conn) error {
 				answer = excluded.answer, truncated = excluded.truncated`},
 		{&s.dropEvidence, `delete from evidence where endpoint = ? and place = ?`},
 		{&s.cutEvidence, `delete from evidence where endpoint = ? and place >= ?`},
+		{&s.saveMark, `insert into fingerprints (endpoint, place, text) values (?, ?, ?)
+			on conflict (endpoint, place) do update set text = excluded.text`},
+		{&s.dropMark, `delete from fingerprints where endpoint = ? and place = ?`},
+		{&s.cutMark, `delete from fingerprints where endpoint = ? and place >= ?`},
 		{&s.alive, `select alive from hosts where zone = ? and addr = ?`},
 		{&s.saveAlive, `insert into hosts (zone, addr, alive) values (?1, ?2, ?3)
 			on conflict (zone, addr) do update set alive = excluded.alive
@@ -71,7 +76,7 @@ func (s *statements) prepare(ctx context.Context, c *sql.Conn) error {
 func (s *statements) close() {
 	var errs []error
 	for _, st := range []*sql.Stmt{s.load, s.save, s.drop, s.saveIdentity, s.cutIdentities,
-		s.saveEvidence, s.dropEvidence, s.cutEvidence, s.alive, s.saveAlive,
+		s.saveEvidence, s.dropEvidence, s.cutEvidence, s.saveMark, s.dropMark, s.cutMark, s.alive, s.saveAlive,
 		s.outbox, s.history, s.meta} {
 		if st != nil {
 			errs = append(errs, st.Close())

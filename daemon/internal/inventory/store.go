@@ -117,7 +117,7 @@ func (s *Store) open(ctx context.Context, path string, cfg Config) (err error) {
 	if s.conn, err = s.db.Conn(ctx); err != nil {
 		return err
 	}
-	if err := migrate(ctx, s.conn); err != nil {
+	if err := migrate(ctx, s.conn, path); err != nil {
 		return err
 	}
 	if err := s.begin(ctx, cfg); err != nil {

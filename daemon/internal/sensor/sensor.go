@@ -113,9 +113,12 @@ type Config struct {
 	Visits         int           // conversations at once, over all watches
 	HeartbeatEvery time.Duration // 0: none
 	Quarantine     time.Duration // how long a host in distress is left alone
-	Now            func() time.Time
-	Beat           func() // called by the loop at least every second, for a watchdog; may be nil
-	Log            *slog.Logger
+	// Fingerprint writes down what no signature explains of an observation, ""
+	// for what one does; may be nil.
+	Fingerprint func(*probes.Observation) string
+	Now         func() time.Time
+	Beat        func() // called by the loop at least every second, for a watchdog; may be nil
+	Log         *slog.Logger
 }
 
 // A Sensor is the loop. It is used once.

@@ -71,6 +71,10 @@ func (s *Sensor) land(f *flight) {
 		// prove it absent, and the next one would call it new.
 		f.seen.State, f.seen.Reason = probes.Open, f.debt.reply.Reason
 	}
+	if s.cfg.Fingerprint != nil {
+		f.seen.Fingerprint = s.cfg.Fingerprint(f.seen)
+	}
+	f.seen.Answers = nil // up to 900 bytes each, and of no more use
 	s.batch = append(s.batch, f)
 }
 

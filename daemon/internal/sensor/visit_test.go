@@ -3,6 +3,7 @@ package sensor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"net/netip"
 	"runtime"
@@ -168,6 +169,30 @@ func TestLooksAreFew(t *testing.T) {
 		}
 		if c.all != 500 || s.applied != 500 {
 			t.Errorf("%d looks, %d results, want 500", c.all, s.applied)
+		}
+	})
+}
+
+// TestFingerprintIsTakenOfTheAnswers: while they are there, and not after.
+func TestFingerprintIsTakenOfTheAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, s, cfg := found(t, 1)
+		cfg.Fingerprint = func(o *probes.Observation) string {
+			return fmt.Sprintf("%%r(%d answers", len(o.Answers))
+		}
+		runFor(t, cfg, time.Minute, map[time.Duration]func(){
+			30 * time.Second: func() {
+				for _, a := range p.asked {
+					a.done(probes.Observation{Addr: a.ep.Addr, Port: a.ep.Port, Transport: a.ep.Transport,
+						State: probes.Open, Outcome: probes.OutcomeAnswered, Strength: probes.Unmatched,
+						Answers: make([]probes.Answer, a.ep.Port), At: time.Now()})
+				}
+			},
+		})
+		for k, e := range s.endpoints {
+			if want := fmt.Sprintf("%%r(%d answers", k.Port); e.Current.Fingerprint != want || e.Current.Answers != nil {
+				t.Fatalf("port %d: %q, %d answers kept", k.Port, e.Current.Fingerprint, len(e.Current.Answers))
+			}
 		}
 	})
 }
