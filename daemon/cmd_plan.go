@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 
 	"github.com/spf13/cobra"
@@ -52,8 +53,8 @@ each watch, or those of --source.`,
 	return c
 }
 
-func (o *planOptions) run(c *cobra.Command) error {
-	if err := oneOf("output", o.output, "text", "json"); err != nil {
+func (o *planOptions) run(c *cobra.Command) (err error) {
+	if err = oneOf("output", o.output, "text", "json"); err != nil {
 		return err
 	}
 	sources, err := o.check()
@@ -70,14 +71,16 @@ func (o *planOptions) run(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	net := openNetwork(slog.New(slog.DiscardHandler))
+	defer func() { err = errors.Join(err, net.Close()) }()
 	if o.allowlist != "" {
-		rows, err := allowRows(cfg, sources, kernelHop)
+		rows, err := allowRows(cfg, sources, net.reach())
 		if err != nil {
 			return err
 		}
 		return writeAllowlist(c.OutOrStdout(), o.allowlist, rows)
 	}
-	p := newCostPlan(cfg, db, kernelHop)
+	p := newCostPlan(cfg, db, net.reach())
 	if o.output == "json" {
 		err = json.NewEncoder(c.OutOrStdout()).Encode(p)
 	} else {

@@ -70,6 +70,7 @@ type daemon struct {
 	log   *slog.Logger
 	store *inventory.Store
 	loops []engine.Loop // of all visits
+	net   *network
 }
 
 // runDaemon opens the store, runs one generation per configuration, and closes
@@ -87,6 +88,8 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 	}
 	defer func() { err = errors.Join(err, conversations.Close()) }()
 	d.loops = conversations.Loops()
+	d.net = openNetwork(d.log)
+	defer func() { err = errors.Join(err, d.net.Close()) }()
 	if d.db, err = d.loadDatabase(d.cfg); err != nil {
 		return err
 	}
@@ -132,7 +135,7 @@ func (d *daemon) generation(ctx context.Context, hup <-chan os.Signal) (again bo
 	if err := d.retireWatches(ctx); err != nil {
 		return false, err
 	}
-	watch, visits, err := newSensor(d.cfg, d.db, d.store, d.loops, d.watchdog(), d.log)
+	watch, visits, err := newSensor(d.cfg, d.db, d.store, d.loops, d.net, d.watchdog(), d.log)
 	if err != nil {
 		return false, err
 	}

@@ -212,6 +212,8 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 	if err != nil {
 		return err
 	}
+	net := openNetwork(log)
+	defer func() { err = errors.Join(err, net.Close()) }()
 	conversations, err := engine.New(engine.Config{Log: log})
 	if err != nil {
 		return err
@@ -235,7 +237,7 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 	plan := scan.Plan{
 		Sweeps: sweeps, Visits: o.limits.visits(),
 		Visitor: visitor, Complete: o.complete(),
-		Sweeper: scope.sweeper(newSweeper(&o.limits, len(sweeps), lim, db, o.how.allow.Needs(), log)),
+		Sweeper: scope.sweeper(newSweeper(&o.limits, len(sweeps), net, lim, db, o.how.allow.Needs(), log)),
 		Names: func(a netip.Addr) []string {
 			return slices.Concat(t.names[a], o.names)
 		},

@@ -24,13 +24,13 @@ type allowRow struct {
 
 // allowRows gives the rows of all watches. Without sources it takes those of
 // this machine's routes.
-func allowRows(cfg *config.Config, sources []netip.Addr, hop hopFunc) ([]allowRow, error) {
+func allowRows(cfg *config.Config, sources []netip.Addr, reach reachFunc) ([]allowRow, error) {
 	var rows []allowRow
 	for i := range cfg.Watches {
 		w := &cfg.Watches[i]
 		from := sources
 		if len(sources) == 0 {
-			ways, err := waysOf(cfg.Scope(w), hop)
+			ways, err := waysOf(cfg, w, reach)
 			if err != nil {
 				return nil, fmt.Errorf("watch %s: %w; run this on the sensor, or give its addresses with --source", w.Name, err)
 			}

@@ -74,7 +74,7 @@ type problemPlan struct {
 }
 
 // newCostPlan computes the plan.
-func newCostPlan(cfg *config.Config, db *probes.Database, hop hopFunc) *costPlan {
+func newCostPlan(cfg *config.Config, db *probes.Database, reach reachFunc) *costPlan {
 	k := costing(db)
 	l := &cfg.Limits
 	p := &costPlan{Problems: []problemPlan{}, Remedies: [][]string{},
@@ -92,7 +92,7 @@ func newCostPlan(cfg *config.Config, db *probes.Database, hop hopFunc) *costPlan
 			DiscoverEvery: w.DiscoverEvery.Seconds(), FoundWithin: found.Seconds(),
 			VerifyEvery: w.VerifyEvery.Seconds(), KnownWithin: verified.Seconds(),
 			BestEffort: w.BestEffort}
-		ways, err := waysOf(cfg.Scope(w), hop)
+		ways, err := waysOf(cfg, w, reach)
 		out.Ways = append(out.Ways, ways...)
 		if err != nil {
 			out.NoWay = err.Error()

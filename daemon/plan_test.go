@@ -60,7 +60,7 @@ best_effort = true
 			t.Errorf("number %s comes twice", m[5])
 		}
 		ids[m[5]] = true
-		for _, p := range strings.Split(m[3], ",") {
+		for p := range strings.SplitSeq(m[3], ",") {
 			targets[m[1]+" "+p]++
 		}
 		if is4 := !strings.Contains(m[2], ":"); is4 == strings.Contains(m[3], "::") {
@@ -104,7 +104,8 @@ func TestWaysOf(t *testing.T) {
 		{"10.0.0.0/24", []way{from("10.0.0.1"), from("10.0.0.3")}, nil},
 		{"10.9.0.0/24", nil, gone},
 	} {
-		got, err := waysOf(config.NewAddrSet(mustRange(t, tt.scope)), hop)
+		w := config.Watch{Targets: []config.Range{mustRange(t, tt.scope)}}
+		got, err := waysOf(&config.Config{}, &w, sampled(hop))
 		if !errors.Is(err, tt.err) {
 			t.Errorf("%s: %v, want %v", tt.scope, err, tt.err)
 		}
@@ -114,8 +115,8 @@ func TestWaysOf(t *testing.T) {
 	}
 }
 
-func TestKernelHopOfLoopback(t *testing.T) {
-	w, err := kernelHop(netip.MustParseAddr("127.0.0.1"))
+func TestKernelWayToLoopback(t *testing.T) {
+	w, err := kernelWay(netip.MustParseAddr("127.0.0.1"))
 	if err != nil || w.Source != netip.MustParseAddr("127.0.0.1") {
 		t.Errorf("%v, %v", w, err)
 	}

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"iter"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
 
+	"sonde/capture/route"
 	"sonde/config"
 )
 
@@ -33,50 +36,101 @@ func (w way) String() string {
 	return s
 }
 
-// A hopFunc gives the way to an address.
-type hopFunc func(dst netip.Addr) (way, error)
+// A reachFunc yields the ways to the addresses of a prefix by an interface, ""
+// for any, and an error for those that are not reached.
+type reachFunc func(p netip.Prefix, via string) iter.Seq2[way, error]
 
-// kernelHop asks the kernel for the source address by connecting a UDP socket,
+// reach reads the ways from the routes of this machine, and asks the kernel
+// about single addresses where they cannot be read.
+func (n *network) reach() reachFunc {
+	if n.routes == nil {
+		return sampled(kernelWay)
+	}
+	return routed(n.routes)
+}
+
+// routed reads the ways from the routes.
+func routed(t *route.Table) reachFunc {
+	return func(p netip.Prefix, via string) iter.Seq2[way, error] {
+		return func(yield func(way, error) bool) {
+			for span, err := range t.Reach(p, via) {
+				if errors.Is(err, route.ErrNotUnicast) && !p.IsSingleIP() {
+					continue // the first or last address of a network on the link
+				}
+				if err != nil {
+					err = fmt.Errorf("way to %s: %w", span.First, err)
+				}
+				w := way{Source: span.Hop.Src, Interface: span.Hop.Link.Name, OnLink: span.Hop.OnLink && !span.Hop.Local}
+				if err == nil && !span.Hop.OnLink {
+					w.Gateway = span.Hop.Next
+				}
+				if !yield(w, err) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// samples bounds how many addresses of a prefix are asked the way to where the
+// routes cannot be read. Routes more specific than a 64th of it may be missed.
+const samples = 64
+
+// sampled asks the way to some addresses of a prefix, the first and the last
+// among them.
+func sampled(ask func(netip.Addr) (way, error)) reachFunc {
+	return func(p netip.Prefix, _ string) iter.Seq2[way, error] {
+		return func(yield func(way, error) bool) {
+			part := config.NewAddrSet(config.PrefixRange(p))
+			n := part.Len()
+			steps := min(n, samples)
+			for i := range steps {
+				at := i
+				if n > steps {
+					at = i * ((n - 1) / (steps - 1))
+				}
+				if i == steps-1 {
+					at = n - 1
+				}
+				if !yield(ask(part.At(at))) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// kernelWay asks the kernel for the source address by connecting a UDP socket,
 // which sends nothing.
-func kernelHop(dst netip.Addr) (way, error) {
+func kernelWay(dst netip.Addr) (way, error) {
 	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(dst, 9)))
 	if err != nil {
 		return way{}, fmt.Errorf("way to %s: %w", dst, err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	return way{Source: c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap().WithZone("")}, nil
 }
 
-// samples bounds how many addresses of a range are asked the way to. Routes
-// more specific than a 64th of a range may be missed.
-const samples = 64
-
-// waysOf gives the different ways to the addresses of a scope, and the first
+// waysOf gives the different ways to the addresses of a watch, and the first
 // reason why there is none to some.
-func waysOf(scope config.AddrSet, hop hopFunc) (ways []way, err error) {
-	for _, r := range scope.Ranges() {
-		part := config.NewAddrSet(r)
-		n := part.Len()
-		steps := min(n, samples)
-		for i := range steps {
-			// The first and the last address are among them.
-			at := i
-			if n > steps {
-				at = i * ((n - 1) / (steps - 1))
-			}
-			if i == steps-1 {
-				at = n - 1
-			}
-			w, e := hop(part.At(at))
+func waysOf(cfg *config.Config, w *config.Watch, reach reachFunc) (ways []way, err error) {
+	each := func(p netip.Prefix, via string) {
+		for y, e := range reach(p, via) {
 			if e != nil {
 				if err == nil {
 					err = e
 				}
 				continue
 			}
-			if !slices.Contains(ways, w) {
-				ways = append(ways, w)
+			if !slices.Contains(ways, y) {
+				ways = append(ways, y)
 			}
+		}
+	}
+	for _, r := range cfg.Scope(w).Ranges() {
+		via := r.First.Zone()
+		for _, p := range prefixes(config.NewAddrSet(r)) {
+			each(p, via)
 		}
 	}
 	return ways, err

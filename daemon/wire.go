@@ -48,10 +48,10 @@ func (l *limits) limiter() (*budget.Limiter, error) {
 
 // newSweeper makes discovery that keeps to the budget. As many as sweeps may run
 // at once, and share the connections that discovery may hold.
-func newSweeper(l *limits, sweeps int, lim *budget.Limiter, db *probes.Database, allow probes.Needs, log *slog.Logger) *capture.Connect {
+func newSweeper(l *limits, sweeps int, net *network, lim *budget.Limiter, db *probes.Database, allow probes.Needs, log *slog.Logger) *capture.Connect {
 	return capture.NewConnect(capture.Config{
 		Concurrency: max(1, l.sweep/max(1, sweeps)), Timeout: l.timeout, Tries: l.tries,
-		RetryDelay: l.timeout / 2, Wait: lim.Packet, Log: log,
+		RetryDelay: l.timeout / 2, Wait: lim.Packet, Guard: net.guard, Log: log,
 		Payloads: func(port uint16) [][]byte {
 			var out [][]byte
 			for _, p := range db.UDPPayloads(port, allow) {

@@ -42,7 +42,7 @@ func rulesOf(cfg *config.Config) (inventory.Rules, map[string]inventory.Rules) {
 // newSensor builds the loop that does the work of `sonde run`, and what visits
 // for it on the engine's loops, which is to be closed after it.
 func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, loops []engine.Loop,
-	beat func(), log *slog.Logger) (*sensor.Sensor, *visitors, error) {
+	net *network, beat func(), log *slog.Logger) (*sensor.Sensor, *visitors, error) {
 	l := ofConfig(&cfg.Limits)
 	lim, err := l.limiter()
 	if err != nil {
@@ -74,7 +74,7 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 			return nil, nil, err
 		}
 		sw.Visitor = v
-		connect := scope.sweeper(newSweeper(&l, sweeps, lim, db, allow.Needs(), log))
+		connect := scope.sweeper(newSweeper(&l, sweeps, net, lim, db, allow.Needs(), log))
 		sw.Sweeper, sw.Looker = connect, connect
 		sc.Watches = append(sc.Watches, sw)
 	}
