@@ -24,6 +24,8 @@ var mayImport = map[string][]string{
 	"sonde/probes/engine/enginetest":  {"sonde/probes/engine"},
 	"sonde/probes/grammar":            {"sonde/match", "sonde/probes/ports"},
 	"sonde/capture":                   {"sonde/capture"},
+	"sonde/capture/frame":             {},
+	"sonde/capture/link":              {"sonde/capture/frame", "sonde/capture/capturetest"}, // its tests
 	"sonde/capture/passive":           {"sonde/capture/frame", "sonde/capture/link"},
 	"sonde/config":                    {"sonde/probes/ports"},
 	"sonde/systemd":                   {},

@@ -1,0 +1,209 @@
+package link
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// A Socket sends and receives frames on one interface.
+type Socket struct {
+	name   string
+	medium Medium
+	mtu    int
+	wake   int         // an eventfd, readable for good once the socket closes
+	closed atomic.Bool // set before wake is written
+
+	receiving sync.Mutex // held by Receive; guards the walk of ring
+	ring      *ring      // nil if the socket only sends
+
+	statistics sync.Mutex // guards what follows
+	received   uint64
+	dropped    uint64
+
+	sending sync.Mutex // guards what follows; taken after receiving if at all
+	out     sender
+	sent    uint64
+	busy    uint64
+	refused uint64
+}
+
+// Open opens a socket on an interface. It fails with [ErrNoPermission],
+// [ErrDown] and [ErrMedium].
+func Open(c Config) (*Socket, error) {
+	s := &Socket{name: c.Interface, wake: -1}
+	if err := s.open(&c); err != nil {
+		s.release()
+		return nil, s.fault("open", err)
+	}
+	return s, nil
+}
+
+func (s *Socket) open(c *Config) error {
+	out, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	dev, err := lookUp(out, c.Interface)
+	if err == nil && dev.medium == 0 {
+		err = ErrMedium
+	}
+	if err == nil && dev.medium == Ethernet {
+		_ = unix.Close(out)
+		out, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	}
+	if err != nil {
+		_ = unix.Close(out)
+		return err
+	}
+	s.medium, s.mtu = dev.medium, dev.mtu
+	sender, err := newPacketSender(out, dev, c.Bypass)
+	if err != nil {
+		return err
+	}
+	s.out = sender
+	return s.listen(c, dev)
+}
+
+// listen opens what Receive and Close need.
+func (s *Socket) listen(c *Config, dev device) (err error) {
+	if s.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return err
+	}
+	if c.Filter == nil {
+		return nil
+	}
+	filter, err := bpf.Assemble(c.Filter(dev.medium))
+	if err != nil {
+		return err
+	}
+	s.ring, err = newRing(c, dev, filter)
+	return err
+}
+
+// Medium is that of the frames that are sent and received.
+func (s *Socket) Medium() Medium { return s.medium }
+
+// MTU is how many bytes an IP packet on the interface may have, as it was when
+// the socket was opened.
+func (s *Socket) MTU() int { return s.mtu }
+
+// Receive calls yield with each frame and the time of its arrival, until the
+// socket is closed; it returns [net.ErrClosed] then. The frame is valid during
+// the call only. yield may send, but must not close the socket.
+//
+// It returns [ErrDown] once each time that the interface goes down; called
+// again, it waits for frames of the interface come up again.
+func (s *Socket) Receive(yield func(frame []byte, at time.Time)) error {
+	s.receiving.Lock()
+	defer s.receiving.Unlock()
+	for !s.closed.Load() {
+		if s.ring != nil && s.ring.take(yield) {
+			continue
+		}
+		if err := s.await(); err != nil {
+			return s.fault("receive", err)
+		}
+	}
+	return net.ErrClosed
+}
+
+// await waits until the ring has frames, the interface goes down or the socket
+// closes.
+func (s *Socket) await() error {
+	fds := [2]unix.PollFd{{Fd: int32(s.wake), Events: unix.POLLIN}, {Fd: -1, Events: unix.POLLIN}}
+	if s.ring != nil {
+		fds[1].Fd = int32(s.ring.fd)
+	}
+	if _, err := unix.Poll(fds[:], -1); err != nil && !errors.Is(err, unix.EINTR) {
+		return err
+	}
+	if fds[1].Revents&unix.POLLERR != 0 {
+		return pending(s.ring.fd)
+	}
+	return nil
+}
+
+// pending takes the error that the kernel left on a socket.
+func pending(fd int) error {
+	errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err == nil && errno != 0 {
+		err = unix.Errno(errno)
+	}
+	return err
+}
+
+// Drops is how many frames that passed the filter were received and how many
+// were lost for want of room, since the socket was opened.
+func (s *Socket) Drops() (received, dropped uint64) {
+	s.statistics.Lock()
+	defer s.statistics.Unlock()
+	if s.ring != nil && s.ring.fd >= 0 {
+		// The kernel starts anew with each time it is asked, and counts what was
+		// dropped as arrived.
+		if st, err := unix.GetsockoptTpacketStatsV3(s.ring.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
+			s.received += uint64(st.Packets - st.Drops)
+			s.dropped += uint64(st.Drops)
+		}
+	}
+	return s.received, s.dropped
+}
+
+// Counters are what happened on the socket since it was opened.
+func (s *Socket) Counters() (c Counters) {
+	c.Received, c.Dropped = s.Drops()
+	s.sending.Lock()
+	defer s.sending.Unlock()
+	c.Sent, c.Busy, c.Refused = s.sent, s.busy, s.refused
+	return c
+}
+
+// Close ends Receive and Send, waits for both, and gives back what the socket
+// holds. Its counters can still be read.
+func (s *Socket) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	_, _ = unix.Write(s.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // not 0 in any byte order
+	s.receiving.Lock()
+	defer s.receiving.Unlock()
+	s.sending.Lock()
+	defer s.sending.Unlock()
+	s.Drops()
+	s.statistics.Lock()
+	defer s.statistics.Unlock()
+	s.release()
+	return nil
+}
+
+// release closes what is open.
+func (s *Socket) release() {
+	if s.ring != nil {
+		s.ring.close()
+	}
+	if s.out != nil {
+		s.out.close()
+	}
+	if s.wake >= 0 {
+		_ = unix.Close(s.wake)
+		s.wake = -1
+	}
+}
+
+// fault says what was done to which interface, and gives the errors that are a
+// caller's to act on by their name.
+func (s *Socket) fault(operation string, err error) error {
+	switch {
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		err = ErrNoPermission
+	case errors.Is(err, unix.ENETDOWN), errors.Is(err, unix.ENXIO), errors.Is(err, unix.ENODEV):
+		err = fmt.Errorf("%w (%w)", ErrDown, err)
+	}
+	return fmt.Errorf("%s on %s: %w", operation, s.name, err)
+}
