@@ -36,6 +36,11 @@ func (m *Machine) visitTCP() {
 		m.climb()
 		return
 	}
+	m.visitAgain(pr)
+}
+
+// visitAgain begins with the remembered probe, in the remembered tunnel.
+func (m *Machine) visitAgain(pr *probes.Probe) {
 	if m.known.Tunnel == probes.TLS {
 		m.recallTLS()
 	}
@@ -60,6 +65,8 @@ func (m *Machine) recall(pr *probes.Probe, l *line) {
 	ln := &lane{probe: pr, line: l}
 	ln.done = func() {
 		switch {
+		case m.misled(ln):
+			m.visitInFull(pr, ln)
 		case ln.state == laneFailed, m.judge(ln), m.sameSoft():
 			m.conclude()
 		case m.outside:
@@ -128,10 +135,12 @@ func (m *Machine) greeting(l *line) {
 // is silent stays open beside it, or becomes a tunnel where the port is one of
 // TLS.
 func (m *Machine) afterGreeting(l *line, again bool) {
+	ln := m.laneOfGreeting(l)
+	m.look(ln)
 	switch {
+	case again && m.misled(ln):
+		m.visitInFull(ln.probe, ln)
 	case l.answer.heard():
-		ln := m.laneOfGreeting(l)
-		m.look(ln)
 		switch over := m.judge(ln) || again && m.sameSoft(); {
 		case over:
 			m.conclude()

@@ -86,6 +86,21 @@ const (
 	Finish
 )
 
+// A TicketUse says whether a handshake may be shortened by a session of an
+// earlier one, which only servers up to TLS 1.2 do.
+type TicketUse uint8
+
+// The ways to use a ticket. The outside keeps what a server gives for each name,
+// and gives back what a full handshake earned less than a day ago.
+const (
+	// NoTicket: shake hands in full, and ask for no ticket.
+	NoTicket TicketUse = iota
+	// AskTicket: shake hands in full, and keep what the server gives.
+	AskTicket
+	// UseTicket: give back what is kept; without any, AskTicket.
+	UseTicket
+)
+
 // An Action is one thing to do, from [Machine.Start] or [Machine.Handle].
 type Action struct {
 	Kind       ActionKind
@@ -94,6 +109,7 @@ type Action struct {
 	Hello      tlsprobe.Config // StartTLS
 	Timeout    time.Duration   // StartTLS: how long the handshake may take
 	MaxBytes   int             // StartTLS: how much it may read
+	Ticket     TicketUse       // StartTLS
 	SourcePort uint16          // Open: to send from; 0: any
 	At         time.Time       // Wake
 }

@@ -135,7 +135,7 @@ func (m *Machine) hear(l *line, until time.Time, then func()) {
 // secure makes l a tunnel. If err is not nil, l is gone.
 func (m *Machine) secure(l *line, hello tlsprobe.Config, until time.Time,
 	then func(facts probes.TLSFacts, err error)) {
-	m.handshake(l, hello, min(m.p.settings.TLSTimeout, max(until.Sub(m.now), glance)))
+	m.handshake(l, hello, min(m.p.settings.TLSTimeout, max(until.Sub(m.now), glance)), NoTicket)
 	l.then = func() {
 		l.phase = opening
 		if l.gone && l.err == nil {

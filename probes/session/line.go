@@ -37,6 +37,7 @@ type line struct {
 	said    bool   // something was sent on it
 	empty   bool   // a datagram without a byte came
 	beside  bool   // another was there when it was opened
+	resumed bool   // the tunnel in it is a session of an earlier one
 	rejoins bool   // what comes is one answer with what came before
 	service string // that was recognised on it
 	unsent  int    // datagrams of an RPC conversation that the rates hold back

@@ -23,6 +23,7 @@ type Machine struct {
 	limit   time.Time // of the whole visit
 	stopped string    // why it was ended from outside
 
+	inFull bool    // a TLS ticket was of no good: no more of them
 	extras *extras // once the identity is settled
 	over   bool
 }

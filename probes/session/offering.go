@@ -92,7 +92,7 @@ func (m *Machine) shake(l *line, limit time.Duration, then func(again bool, err 
 		l.phase, l.until, l.reader = shaking, m.now.Add(limit), tlsprobe.NewReader(*hello)
 		m.send(l, tlsprobe.ClientHello(*hello))
 	} else {
-		m.handshake(l, offer.Config, limit)
+		m.handshake(l, offer.Config, limit, m.ticketUse())
 	}
 	l.then = func() {
 		l.phase = opening
@@ -103,6 +103,9 @@ func (m *Machine) shake(l *line, limit time.Duration, then func(again bool, err 
 		case l.beside && m.shaken: // others of ours are inside: no conclusion
 			m.close(l)
 			then(false, cmp.Or(l.err, errUnknown))
+		case m.ticketFailed(l):
+			m.close(l)
+			then(true, l.err)
 		default:
 			try, err := m.tried(l)
 			m.close(l)
@@ -112,9 +115,10 @@ func (m *Machine) shake(l *line, limit time.Duration, then func(again bool, err 
 }
 
 // handshake has the outside shake hands on l, and keep the time of it.
-func (m *Machine) handshake(l *line, hello tlsprobe.Config, limit time.Duration) {
+func (m *Machine) handshake(l *line, hello tlsprobe.Config, limit time.Duration, ticket TicketUse) {
 	l.phase, l.until, l.reader = shaking, time.Time{}, nil
-	m.act(Action{Kind: StartTLS, Conn: l.number, Hello: hello, Timeout: limit, MaxBytes: m.budget.room()})
+	m.act(Action{Kind: StartTLS, Conn: l.number, Hello: hello, Timeout: limit,
+		MaxBytes: m.budget.room(), Ticket: ticket})
 }
 
 // hearServer feeds what came on l to the reader of a hello made by hand.
@@ -129,10 +133,11 @@ func (m *Machine) hearServer(l *line, data []byte) {
 // letIn begins the conversation inside a tunnel.
 func (m *Machine) letIn(l *line) {
 	m.seen(m.now)
-	if l.shook != nil && (len(m.tls) == 0 || m.tls[0].Alert != "") {
+	if l.shook != nil && (len(m.tls) == 0 || m.tls[0].Alert != "" || m.tls[0].Remembered) {
 		m.tls = []probes.TLSFacts{l.shook.Facts}
 	}
 	m.shut, m.notTLS, m.stalled, m.shaken = false, false, false, true
+	l.resumed = l.shown().Remembered
 	l.opened, l.answer = m.now, m.newAnswer(nil)
 }
 

@@ -15,6 +15,8 @@ import (
 //	away reset                     what happens to a client beside another
 //	refuse 2                       the connect with that number, and all later
 //	tls yes                        or no, silent, or the name of an alert
+//	tickets yes                    given back, a ticket is taken; or fail, or
+//	                               mute: then nothing is said in that tunnel
 //	greet wait 50ms say "220 hi"   when it turns to a client
 //	on "GET" say "HTTP" close      when it hears what begins so
 //	tls on "GET" say "HTTP"        the same inside a tunnel; greet likewise
@@ -28,6 +30,7 @@ type peer struct {
 	away      []step
 	refuse    int
 	tls       string
+	tickets   string
 	reactions []reaction
 	answers   func(data []byte) []byte // to what no reaction is for; may be nil
 }
@@ -80,6 +83,8 @@ func (p *peer) add(line string) (err error) {
 		if err = p.add(rest); err == nil {
 			p.reactions[len(p.reactions)-1].tunnel = true
 		}
+	case "tickets":
+		p.tickets = rest
 	case "greet", "on":
 		var r reaction
 		if verb == "on" {

@@ -210,11 +210,12 @@ func compare(t *testing.T, s *sim, o probes.Observation, want map[string]string)
 	for _, a := range o.Answers {
 		text += fmt.Sprintf("%s %d ", a.Probe, a.Length)
 	}
-	facts, cert := "", ""
+	facts, cert, remembered := "", "", ""
 	if len(o.TLS) > 0 {
 		if c := o.TLS[0].Certificate; c != nil {
 			cert = c.SHA256
 		}
+		remembered = strconv.FormatBool(o.TLS[0].Remembered)
 		facts = strings.Join(strings.Fields(o.TLS[0].Name+" "+o.TLS[0].Version+" "+o.TLS[0].Alert), " ")
 	}
 	extra := ""
@@ -230,8 +231,9 @@ func compare(t *testing.T, s *sim, o probes.Observation, want map[string]string)
 		asked = append(asked, f.Name)
 	}
 	got := map[string]string{
-		"tls-names": strings.Join(asked, " "),
-		"extra":     extra, "rpc": strings.TrimSuffix(programs, ", "),
+		"remembered": remembered,
+		"tls-names":  strings.Join(asked, " "),
+		"extra":      extra, "rpc": strings.TrimSuffix(programs, ", "),
 		"outcome": string(o.Outcome), "reason": o.Reason, "state": string(o.State),
 		"strength": string(o.Strength), "service": o.Service, "product": o.Product,
 		"version": o.Version, "info": o.Info, "probe": o.Probe, "tunnel": string(o.Tunnel),

@@ -45,6 +45,7 @@ type simConn struct {
 	closed bool
 	served bool // the server has turned to it
 	tunnel bool
+	mute   bool // in a resumed session
 	unread [][]byte
 }
 
@@ -161,6 +162,10 @@ func (s *sim) open(a Action) {
 
 // serve lets the server turn to a connection, as far as its manner allows.
 func (s *sim) serve(c *simConn) {
+	if c.mute {
+		s.play(c, []step{{do: "close"}})
+		return
+	}
 	if s.peer.queues && s.inn[0] != c {
 		return
 	}
@@ -230,6 +235,15 @@ func (s *sim) shake(c *simConn, a Action) {
 	switch s.peer.tls {
 	case "yes":
 		h.Facts.Version = "TLS 1.3"
+		if given := a.Ticket == UseTicket && s.peer.tickets != ""; given {
+			if s.peer.tickets == "fail" {
+				h.Facts.Alert = "bad record MAC"
+				s.unsecured(c, h, &tlsprobe.HandshakeError{SpokeTLS: true, Ticket: true})
+				return
+			}
+			h.Facts.Version, h.Facts.Remembered = "TLS 1.2", true
+			c.mute = s.peer.tickets == "mute"
+		}
 		c.tunnel, c.served = true, false
 		s.tell(Event{Kind: Secured, Conn: c.number, TLS: h})
 		if !c.closed {

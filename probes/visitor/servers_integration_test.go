@@ -95,6 +95,55 @@ func TestServerThatRefusesTheName(t *testing.T) {
 	}
 }
 
+// TestTicketsOfRealServers: a revisit of a server of TLS 1.2 takes three round
+// trips, as one of TLS 1.3 does. One that gives no tickets takes four.
+func TestTicketsOfRealServers(t *testing.T) {
+	cert, key, _ := certificateFiles(t)
+	files := []string{"-cert", cert, "-key", key, "-www"}
+	for _, tt := range []struct {
+		name    string
+		addr    func(t *testing.T) netip.AddrPort
+		trips   int64
+		resumed bool
+	}{
+		{"OpenSSL, TLS 1.2", openssl(files, "-tls1_2"), 3, true},
+		{"OpenSSL, TLS 1.0", openssl(files, "-tls1", "-cipher", "AES128-SHA:@SECLEVEL=0"), 3, true},
+		{"OpenSSL, TLS 1.3", openssl(files, "-tls1_3"), 3, false},
+		{"OpenSSL, no tickets", openssl(files, "-tls1_2", "-no_ticket"), 4, false},
+		{"nginx, TLS 1.2", nginx(cert, key, "TLSv1.2"), 3, true},
+		{"nginx, TLS 1.3", nginx(cert, key, "TLSv1.3"), 3, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			revisits(t, endpoint(tt.addr(t), probes.TCP), webDatabase, tt.trips, tt.resumed)
+		})
+	}
+}
+
+// nginx starts a web server of its own that speaks one version of TLS.
+func nginx(cert, key, version string) func(*testing.T) netip.AddrPort {
+	return func(t *testing.T) netip.AddrPort {
+		dir := t.TempDir()
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr := l.Addr().(*net.TCPAddr).AddrPort()
+		l.Close()
+		conf := filepath.Join(dir, "nginx.conf")
+		text := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log stderr notice;
+events {}
+http { access_log off; client_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s;
+uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;
+server { listen %[2]s ssl; ssl_certificate %[3]s; ssl_certificate_key %[4]s; ssl_protocols %[5]s;
+ssl_ciphers ALL:@SECLEVEL=0; return 200 box; } }`, dir, addr, cert, key, version)
+		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		start(t, regexp.MustCompile(`(using the "epoll")`), "nginx", "-c", conf, "-e", "stderr")
+		return addr
+	}
+}
+
 // TestDTLSServers reads certificates over datagrams.
 func TestDTLSServers(t *testing.T) {
 	cert, key, sha := certificateFiles(t)

@@ -3,7 +3,9 @@ package visitor
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 
+	"sonde/probes"
 	"sonde/probes/engine"
 	"sonde/probes/session"
 	"sonde/probes/tlsprobe"
@@ -21,6 +23,7 @@ type tunnel struct {
 	bridge *bridge
 	dealt  chan struct{} // by the loop, with what the goroutine handed over
 	limit  engine.Timer  // of the handshake
+	ticket ticketKey     // whose it is, if hello has one
 	tls    *tls.Conn     // nil until the handshake is complete
 }
 
@@ -36,7 +39,35 @@ func (c *conn) startTLS(a *session.Action) {
 	t.limit = c.loop.NewTimer(func() { t.afterReads(t.bridge.expire) })
 	t.limit.Reset(c.loop.Now().Add(a.Timeout))
 	c.tunnel = t
+	t.takeTicket(a.Ticket)
 	c.alive.Go(t.run)
+}
+
+// takeTicket adds to the hello the ticket that the machine wants in it.
+func (t *tunnel) takeTicket(use session.TicketUse) {
+	t.ticket = ticketKey{t.dial.Remote, t.hello.Name}
+	now := t.loop.Now()
+	switch kept := t.tickets.get(t.ticket, now); {
+	case kept == nil:
+	case use == session.UseTicket:
+		t.hello.Ticket = kept
+	case use == session.AskTicket:
+		t.hello.Ticket = new(tlsprobe.Ticket)
+	case kept.Size() > 0: // it has led nowhere
+		t.tickets.spare(t.ticket, now)
+	}
+}
+
+// leaveTicket keeps what the handshake has left, for the next visit.
+func (t *tunnel) leaveTicket(facts *probes.TLSFacts, err error) {
+	failed, ok := errors.AsType[*tlsprobe.HandshakeError](err)
+	switch {
+	case t.hello.Ticket == nil:
+	case err == nil:
+		t.tickets.put(t.ticket, *t.hello.Ticket, facts.Remembered, t.loop.Now())
+	case ok && failed.Ticket:
+		t.tickets.spare(t.ticket, t.loop.Now())
+	}
 }
 
 // run is the goroutine of a tunnel.
@@ -76,6 +107,7 @@ func (t *tunnel) hand(f func()) bool {
 }
 
 func (t *tunnel) secured(inside *tls.Conn, h *session.Handshake) {
+	t.leaveTicket(&h.Facts, nil)
 	if t.closed {
 		return
 	}
@@ -88,6 +120,7 @@ func (t *tunnel) unsecured(h *session.Handshake, err error) {
 	if t.closed {
 		return
 	}
+	t.leaveTicket(&h.Facts, err)
 	t.limit.Stop()
 	t.drain() // our alert still goes out
 	t.tell(t.conn, session.Event{Kind: session.Unsecured, Err: err, TLS: h})

@@ -16,7 +16,8 @@
 // A visit has no goroutine, and a waiting connection costs what package engine
 // says. A connection inside TLS has one goroutine, as crypto/tls blocks, which
 // ends with it, and holds at most maxUnread bytes that were not decrypted yet.
-// The memory for matching exists once per loop.
+// The memory for matching exists once per loop, and that for TLS tickets, at
+// most maxTickets bytes, once.
 package visitor
 
 import (
@@ -72,6 +73,7 @@ type Visitor struct {
 	log            *slog.Logger
 	workers        []*worker
 	next           atomic.Uint64 // worker
+	tickets        tickets
 
 	mu     sync.Mutex // guards closed, and the first Add of each visit
 	closed bool
