@@ -25,7 +25,8 @@ type Visitor interface {
 	Begin(ep probes.Endpoint, known session.Remembered, done func(probes.Observation)) (cancel func(reason error))
 }
 
-// A Sweeper finds out which targets answer; see capture.Connect.
+// A Sweeper finds out which targets answer; see capture.Connect. It need not
+// tell of those that are silent, only count them among its targets.
 type Sweeper interface {
 	Sweep(ctx context.Context, p capture.Plan, yield func(capture.Reply)) (capture.Stats, error)
 }
@@ -65,6 +66,7 @@ type Result struct {
 // host collects what is known of one address.
 type host struct {
 	up     bool
+	told   map[string]int // replies by network
 	hidden map[report.Hidden]int
 	ports  []probes.Observation
 }
@@ -142,7 +144,11 @@ func (p *pass) sweep(ctx context.Context) (degraded bool, err error) {
 	var running sync.WaitGroup
 	for i, plan := range p.Sweeps {
 		running.Go(func() {
-			stats[i], errs[i] = p.Sweeper.Sweep(ctx, plan, func(r capture.Reply) { p.take(ctx, r) })
+			told := uint64(0)
+			stats[i], errs[i] = p.Sweeper.Sweep(ctx, plan, func(r capture.Reply) { told++; p.take(ctx, r) })
+			if errs[i] == nil {
+				p.addSilent(&plan, &stats[i], told)
+			}
 		})
 	}
 	running.Wait()
@@ -152,6 +158,25 @@ func (p *pass) sweep(ctx context.Context) (degraded bool, err error) {
 	return degraded, errors.Join(errs...)
 }
 
+// addSilent counts what a sweep asked and had no reply from. Of a sweep that
+// could not ask everything it is not known which ports these are.
+func (p *pass) addSilent(plan *capture.Plan, stats *capture.Stats, told uint64) {
+	if stats.Targets > told {
+		p.progress.Asked.Add(int64(stats.Targets - told))
+	}
+	if stats.Degraded {
+		return
+	}
+	silent := hiddenAs(capture.Reply{Network: plan.Network, Kind: capture.Silent, Reason: "no-response"})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, h := range p.hosts {
+		if n := len(plan.Ports) - h.told[plan.Network]; n > 0 {
+			h.hidden[silent] += n
+		}
+	}
+}
+
 // take takes one reply of discovery, and waits when more is open than can be
 // asked.
 func (p *pass) take(ctx context.Context, r capture.Reply) {
@@ -159,6 +184,7 @@ func (p *pass) take(ctx context.Context, r capture.Reply) {
 	open := r.Kind == capture.Accepted || r.Kind == capture.Answered
 	p.mu.Lock()
 	h := p.at(r.Addr.Addr())
+	h.told[r.Network]++
 	h.up = h.up || open || r.Kind == capture.Refused
 	if !open {
 		h.hidden[hiddenAs(r)]++
@@ -237,7 +263,7 @@ func (p *pass) add(obs probes.Observation) {
 func (p *pass) at(a netip.Addr) *host {
 	h := p.hosts[a]
 	if h == nil {
-		h = &host{hidden: map[report.Hidden]int{}}
+		h = &host{told: map[string]int{}, hidden: map[report.Hidden]int{}}
 		p.hosts[a] = h
 	}
 	return h

@@ -272,6 +272,42 @@ func TestHiddenCounts(t *testing.T) {
 	})
 }
 
+// What a sweep asked and does not tell of is silent, on the hosts that are up.
+func TestSilentPortsAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tcp := capture.Plan{Network: capture.TCP, Ports: []uint16{1, 2, 3, 4, 5}}
+		list := []capture.Reply{
+			reply("10.0.0.1", 1, "tcp", capture.Refused, "reset"),
+			reply("10.0.0.1", 2, "tcp", capture.Silent, "no-response"),
+			reply("10.0.0.2", 1, "tcp", capture.Unreachable, "host-unreach"),
+		}
+		for _, tt := range []struct {
+			name  string
+			sweep *replies
+			want  []report.Hidden
+		}{
+			{"all asked", &replies{list: list, stats: capture.Stats{Targets: 15}}, []report.Hidden{
+				{Count: 4, Transport: probes.TCP, State: probes.Filtered, Reason: "no-response"},
+				{Count: 1, Transport: probes.TCP, State: probes.Closed, Reason: "reset"}}},
+			{"not all asked", &replies{list: list, stats: capture.Stats{Targets: 15, Degraded: true}}, []report.Hidden{
+				{Count: 1, Transport: probes.TCP, State: probes.Closed, Reason: "reset"},
+				{Count: 1, Transport: probes.TCP, State: probes.Filtered, Reason: "no-response"}}},
+		} {
+			progress := &Progress{}
+			res, err := Run(t.Context(), Plan{Sweeps: []capture.Plan{tcp}, Visits: 1, Sweeper: tt.sweep}, progress)
+			if err != nil || len(res.Hosts) != 1 {
+				t.Fatalf("%s: %d hosts, %v", tt.name, len(res.Hosts), err)
+			}
+			if diff := cmp.Diff(tt.want, res.Hosts[0].Hidden); diff != "" {
+				t.Errorf("%s: (-want +got)\n%s", tt.name, diff)
+			}
+			if n := progress.Asked.Load(); n != 15 {
+				t.Errorf("%s: %d ports asked, want 15", tt.name, n)
+			}
+		}
+	})
+}
+
 // TestOpenStaysOpen: what discovery saw open is listed as open, whatever the
 // conversation came to.
 func TestOpenStaysOpen(t *testing.T) {
