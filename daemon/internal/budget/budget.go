@@ -57,7 +57,7 @@ const (
 
 // forgetAfter is how long an idle host is remembered. It must be long enough
 // for its buckets to be full again, so that forgetting gives nothing away:
-// hostBurst packets take 4 s at the lowest rate of 1/s. With it at most
+// hostBurst packets take 4 s at the lowest rate of 1/s, and one connection 5 s at that of a careful host. With it at most
 // 2 × forgetAfter × PacketsPerSecond hosts are held: 20,000 (4 MiB) at 1,000
 // packets/s.
 const forgetAfter = 10 * time.Second
@@ -72,6 +72,8 @@ type Limiter struct {
 	visits slots
 	hosts  map[netip.Addr]*host
 	forgot time.Time // when idle hosts were forgotten last
+
+	careful map[netip.Addr]struct{} // hosts with less than the usual; see Careful
 }
 
 // A host is what is remembered of one address.
@@ -114,6 +116,7 @@ func New(l Limits) (*Limiter, error) {
 		conns:   slots{free: l.Connections},
 		visits:  slots{free: l.Connections / VisitConnections},
 		hosts:   map[netip.Addr]*host{},
+		careful: map[netip.Addr]struct{}{},
 	}, nil
 }
 
@@ -160,9 +163,12 @@ func (l *Limiter) hold(a netip.Addr) *host {
 			packets: rate.NewLimiter(rate.Limit(l.limits.HostPacketsPerSecond), hostBurst),
 			dials:   rate.NewLimiter(rate.Limit(l.limits.HostNewConnectionsPerSecond), 1),
 			conns:   slots{free: l.limits.HostConnections},
-			visits:  slots{free: l.limits.HostConnections / VisitConnections},
+			visits:  slots{free: l.hostVisits()},
 		}
 		l.hosts[a] = h
+		if _, less := l.careful[a]; less {
+			l.slow(h, true)
+		}
 	}
 	h.users++
 	return h

@@ -8,7 +8,7 @@ import (
 // slots are a number of places, and who waits for one: first come, first
 // served. [Limiter.mu] guards them. While somebody waits none is free.
 type slots struct {
-	free  int
+	free  int       // below 0: so many must come back before one is
 	queue list.List // of *ticket
 }
 
@@ -78,7 +78,7 @@ func (t *ticket) advance() bool {
 
 // take gives t a slot, or a place in the queue.
 func (t *ticket) take(s *slots) bool {
-	if s.free == 0 {
+	if s.free <= 0 {
 		t.queue, t.place = s, s.queue.PushBack(t)
 		return false
 	}
@@ -90,7 +90,7 @@ func (t *ticket) take(s *slots) bool {
 // was all it waited for. The caller holds Limiter.mu.
 func (s *slots) give() (ready func()) {
 	first := s.queue.Front()
-	if first == nil {
+	if first == nil || s.free < 0 {
 		s.free++
 		return nil
 	}
