@@ -51,7 +51,7 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 	scope := scope{cfg.Gate(), log}
 	vs := newVisitors(scope.loops(loops), &l, lim, db, cfg.Database.Intensity, cfg.Identity, log)
 	sc := sensor.Config{Inventory: store, Visits: l.visits(), HeartbeatEvery: cfg.Output.HeartbeatEvery,
-		Quarantine: sensor.DefaultQuarantine, Fingerprint: marks(cfg.Database.Intensity),
+		Quarantine: sensor.DefaultQuarantine, Fingerprint: marks(cfg.Database.Intensity), Careful: lim.Careful,
 		Now: time.Now, Beat: beat, Log: log}
 	sweeps := 0 // that may run at once: one per watch and transport
 	for i := range cfg.Watches {
@@ -74,6 +74,10 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 			return nil, nil, err
 		}
 		sw.Visitor = v
+		how.careful = true
+		if sw.Careful, err = vs.of(how); err != nil {
+			return nil, nil, err
+		}
 		connect := scope.sweeper(newSweeper(&l, sweeps, net, lim, db, allow.Needs(), log))
 		sw.Sweeper, sw.Looker = connect, connect
 		sc.Watches = append(sc.Watches, sw)

@@ -181,8 +181,8 @@ udp_ports = ""
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(visits.made) != 2 {
-		t.Errorf("%d visitors for two sets of permissions", len(visits.made))
+	if len(visits.made) != 4 {
+		t.Errorf("%d visitors for two sets of permissions, with care and without", len(visits.made))
 	}
 	visits.close()
 	both, err := newWatch(cfg, &cfg.Watches[0], db, probes.NeedCredentials)

@@ -22,12 +22,24 @@ type manner struct {
 	allow    session.Allow
 	startTLS bool
 	rpc      string // "list", "grind" or "off"
+	careful  bool   // the host is fragile
 }
+
+// What a visit to a fragile host does at most, whose stack may stop at what it
+// does not expect: it listens, and sends what the port is there for, or what
+// identified it before. A TLS hello, a request inside the tunnel, and one more
+// where the first is not understood make three probes. Nothing is asked beside
+// the identity. What the watch allows stays allowed, as somebody chose it.
+const (
+	carefulProbes      = 3
+	carefulConnections = 1
+	carefulIntensity   = 0 // no rarity is so low: only probes that list the port
+)
 
 // mannerOf gives the manner of a watch.
 func mannerOf(w *config.Watch) manner {
 	allow := session.Allow{Credentials: w.Credentials, Held: w.Held, Industrial: w.Industrial}
-	return manner{allow, w.StartTLS, w.RPC}
+	return manner{allow: allow, startTLS: w.StartTLS, rpc: w.RPC}
 }
 
 // visitors makes what visits endpoints: one visitor for each manner, all on the
@@ -74,6 +86,11 @@ func (v *visitors) settingsOf(how manner) session.Settings {
 	s := v.settings
 	s.Allow, s.StartTLS, s.Names = how.allow, how.startTLS, true
 	s.RPC, s.Grind = how.rpc != "off", how.rpc == "grind"
+	if how.careful {
+		s.Intensity, s.Connections = carefulIntensity, carefulConnections
+		s.MaxProbes, s.UDPRetries = min(s.MaxProbes, carefulProbes), 0
+		s.StartTLS, s.Names, s.RPC, s.Grind = false, false, false, false
+	}
 	return s
 }
 

@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"sonde/config"
 	"sonde/probes"
 	"sonde/probes/engine"
@@ -139,5 +141,79 @@ func TestManner(t *testing.T) {
 		if got := vs.settingsOf(mannerOf(&w)); got != want {
 			t.Errorf("%+v: settings %+v", w, got)
 		}
+		careful := mannerOf(&w)
+		careful.careful = true
+		want.Intensity, want.Connections, want.MaxProbes, want.UDPRetries = 0, 1, 3, 0
+		want.StartTLS, want.Names, want.RPC, want.Grind = false, false, false, false
+		if got := vs.settingsOf(careful); got != want {
+			t.Errorf("%+v, with care: settings %+v", w, got)
+		}
+	}
+}
+
+// TestCarefulVisit: a fragile host, on loopback where no budget holds, has one
+// connection at a time, and is sent what lists its port or what it is known by,
+// and nothing else.
+func TestCarefulVisit(t *testing.T) {
+	const file = "Probe TCP NULL q||\ntotalwaitms 2000\n" +
+		"Probe TCP Own q|own|\nrarity 3\nports 80\nmatch own m|^me$|\n" +
+		"Probe TCP Common q|common|\nrarity 1\n" +
+		"Probe TCP Rare q|rare|\nrarity 6\nmatch rare m|^yes rare$|\n"
+	for _, c := range []struct {
+		name  string
+		how   manner
+		port  uint16
+		known session.Remembered
+		want  []string // in the order in which it came
+	}{
+		{"as usual", manner{rpc: "off"}, 80, session.Remembered{}, []string{"own", "common", "rare"}},
+		{"with care", manner{rpc: "off", careful: true}, 80, session.Remembered{}, []string{"own"}},
+		{"with care at another port", manner{rpc: "off", careful: true}, 81, session.Remembered{}, nil},
+		{"with care, known", manner{rpc: "off", careful: true}, 81, session.Remembered{Probe: "Rare"}, []string{"rare"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := ofConfig(&config.Default().Limits)
+			lim, err := l.limiter()
+			if err != nil {
+				t.Fatal(err)
+			}
+			loop := enginetest.New()
+			vs := newVisitors([]engine.Loop{loop}, &l, lim, mustDatabase(t, file), 7, config.Identity{},
+				slog.New(slog.DiscardHandler))
+			v, err := vs.of(c.how)
+			if err != nil {
+				t.Fatal(err)
+			}
+			to := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), c.port)
+			open, most := 0, 0
+			var got []string
+			loop.Serve("tcp", to, func(r *enginetest.Remote) {
+				open++
+				most = max(most, open)
+				r.OnClose(func() { open-- })
+				r.OnReceive(func(b []byte) { got = append(got, string(b)) })
+				r.Accept(time.Millisecond)
+			})
+			over := false
+			v.Begin(probes.Endpoint{Addr: to.Addr(), Port: to.Port(), Transport: probes.TCP}, c.known,
+				func(probes.Observation) { over = true })
+			loop.Run()
+			if d := cmp.Diff(c.want, got); d != "" || !over {
+				t.Errorf("over: %v; sent:\n%s", over, d)
+			}
+			if careful := most == 1; careful != c.how.careful {
+				t.Errorf("%d connections at once", most)
+			}
+			done := make(chan struct{})
+			go func() { vs.close(); close(done) }()
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					loop.Run()
+				}
+			}
+		})
 	}
 }

@@ -34,7 +34,8 @@ type tally struct {
 // within it, and "sweep_age_s" the seconds since the last complete sweep
 // began. A watch that was never completely swept has no sweep_age_s. "visits."
 // counts the visits since the start by outcome, "quarantined" the hosts that
-// are left alone after they fell silent, or not seen again since.
+// are left alone after they fell silent, or not seen again since, "careful"
+// those that are asked with care as they are fragile.
 func (s *Sensor) heartbeat(ctx context.Context) {
 	var all tally
 	list := s.tallies()
@@ -45,7 +46,7 @@ func (s *Sensor) heartbeat(ctx context.Context) {
 	for outcome, n := range s.outcomes {
 		counts["visits."+string(outcome)] = n
 	}
-	counts["quarantined"] = len(s.resting)
+	counts["quarantined"], counts["careful"] = len(s.resting), len(s.fragile)
 	for i, t := range list {
 		if i == maxBeaten {
 			counts["watches_left_out"] = len(list) - maxBeaten

@@ -43,6 +43,7 @@ func (s *Sensor) load(ctx context.Context) error {
 		if w == nil || !w.Contains(e.Key.Addr, e.Key.Transport, e.Key.Port) {
 			continue
 		}
+		s.weigh(e.Key, &e.Current, inventory.Standing{Status: e.Status, Next: e.Next})
 		s.place(e.Key, known{watch: e.Watch, remembered: session.Recall(&e.Current),
 			visited: earlier(e.LastVisited, now), verified: e.LastVerified},
 			inventory.Standing{Status: e.Status, Next: e.Next})
@@ -82,6 +83,7 @@ func earlier(t, now time.Time) time.Time {
 // learn keeps what a stored visit says of its endpoint, and schedules the next
 // one.
 func (s *Sensor) learn(v *inventory.Visit, after inventory.Standing) {
+	s.weigh(v.Key, &v.Observation, after)
 	k := s.known[v.Key]
 	k.watch, k.visited = v.Watch, s.cfg.Now()
 	o := &v.Observation

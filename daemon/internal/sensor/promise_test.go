@@ -186,7 +186,7 @@ func TestHeartbeat(t *testing.T) {
 		delete(got, "visits.answered") // the due times differ by a random seed
 		delete(got, "visits.blocked")
 		want := map[string]int{"known": 2, "fresh": 1, "overdue": 0, "lan.known": 2, "lan.fresh": 1,
-			"lan.overdue": 0, "lan.sweep_age_s": 600, "quarantined": 0}
+			"lan.overdue": 0, "lan.sweep_age_s": 600, "quarantined": 0, "careful": 0}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("counts:\n%s", d)
 		}

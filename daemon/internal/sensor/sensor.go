@@ -92,6 +92,7 @@ type Watch struct {
 	Sweeper     Sweeper
 	Looker      Looker
 	Visitor     Visitor
+	Careful     Visitor // for hosts that are known to be fragile; nil: as all others
 	Names       func(netip.Addr) []string
 	// Contains says whether the endpoint is still in the watch's scope.
 	Contains func(a netip.Addr, t probes.Transport, port uint16) bool
@@ -113,6 +114,9 @@ type Config struct {
 	Visits         int           // conversations at once, over all watches
 	HeartbeatEvery time.Duration // 0: none
 	Quarantine     time.Duration // how long a host in distress is left alone
+	// Careful is told which hosts are to be granted less, and which no more;
+	// may be nil.
+	Careful func(a netip.Addr, on bool)
 	// Fingerprint writes down what no signature explains of an observation, ""
 	// for what one does; may be nil.
 	Fingerprint func(*probes.Observation) string
@@ -137,6 +141,7 @@ type Sensor struct {
 	last     map[schedule.ID]time.Time
 	suspects map[hostID]*suspicion // hosts that may have suffered from us
 	resting  map[hostID]quarantine // hosts that did
+	fragile  map[hostID]witnesses  // hosts that are asked with care
 	outcomes map[probes.Outcome]int
 	looking  looking
 
@@ -157,6 +162,7 @@ func New(cfg Config) *Sensor {
 		sweeps: schedule.NewQueue(), failed: map[schedule.ID]int{},
 		last:     map[schedule.ID]time.Time{},
 		suspects: map[hostID]*suspicion{}, resting: map[hostID]quarantine{},
+		fragile:  map[hostID]witnesses{},
 		outcomes: map[probes.Outcome]int{},
 		results:  make(chan *flight, cfg.Visits),
 		seen:     make(chan sighting), swept: make(chan sweepEnd), looks: make(chan *look),

@@ -18,7 +18,10 @@ type flight struct {
 	watch  *Watch
 	debt   *debt // what it pays, or nil
 	cancel func(reason error)
-	seen   *probes.Observation // nil while it is under way
+
+	recalled bool                // to be made anew with more care
+	taken    bool                // it has called back, and …
+	seen     *probes.Observation // … said this
 }
 
 // A debt is a visit that sweeps wait for: they came upon the endpoint, and are
@@ -47,7 +50,7 @@ func (s *Sensor) startVisit(e schedule.Entry) {
 	delete(s.owed, k)
 	s.air[f] = struct{}{}
 	s.flying++
-	f.cancel = w.Visitor.Begin(ep, before.recall(s.cfg.Now()), func(o probes.Observation) {
+	f.cancel = s.visitorOf(w, hostOf(k)).Begin(ep, before.recall(s.cfg.Now()), func(o probes.Observation) {
 		f.seen = &o
 		s.results <- f
 	})
@@ -56,6 +59,10 @@ func (s *Sensor) startVisit(e schedule.Entry) {
 // take takes a visit that has called back.
 func (s *Sensor) take(f *flight) {
 	s.flying--
+	f.taken = true
+	if s.askAnew(f) {
+		return
+	}
 	if f.seen.Outcome == probes.OutcomeHeld {
 		s.lookOnly(f)
 		return
@@ -167,7 +174,7 @@ func (s *Sensor) store(ctx context.Context) {
 		s.cfg.Log.Error("visits not stored, they are made again",
 			"visits", len(batch), "in", retryAfter, "err", err)
 		for _, f := range batch {
-			s.again(f)
+			s.putBack(f, s.cfg.Now().Add(retryAfter))
 		}
 		return
 	}
@@ -186,8 +193,8 @@ func (s *Sensor) store(ctx context.Context) {
 	}
 }
 
-// again schedules a visit whose result was not stored. Its debt is open again.
-func (s *Sensor) again(f *flight) {
+// putBack schedules a visit that has no result. Its debt is open again.
+func (s *Sensor) putBack(f *flight, due time.Time) {
 	key := f.key
 	id := schedule.ID{Key: key}
 	kind := schedule.Verify
@@ -199,8 +206,7 @@ func (s *Sensor) again(f *flight) {
 		s.owed[key] = d
 	}
 	s.visits.Done(id)
-	s.visits.Put(schedule.Entry{ID: id, Watch: f.watch.Name, Kind: kind,
-		Due: s.cfg.Now().Add(retryAfter)})
+	s.visits.Put(schedule.Entry{ID: id, Watch: f.watch.Name, Kind: kind, Due: due})
 }
 
 // ticker is a time.Ticker that may be none.
