@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"sonde/capture":                   {"sonde/capture"},
 	"sonde/capture/frame":             {},
 	"sonde/capture/link":              {"sonde/capture/frame", "sonde/capture/capturetest"}, // its tests
-	"sonde/capture/passive":           {"sonde/capture/frame", "sonde/capture/link"},
+	"sonde/capture/passive":           {"sonde/capture/frame", "sonde/capture/link", "sonde/capture/capturetest"},
 	"sonde/config":                    {"sonde/probes/ports"},
 	"sonde/systemd":                   {},
 	"sonde/daemon":                    {"sonde"}, // the wiring knows all

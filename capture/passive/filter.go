@@ -22,6 +22,7 @@ const (
 	mldReport1         = 131
 	mldReport2         = 143
 	routerSolicitation = 133
+	routerAdvertise    = 134
 	neighborSolicit    = 135
 	neighborAdvertise  = 136
 
@@ -41,12 +42,12 @@ const (
 // and SYN-ACK, ARP, ND, MLD reports, DHCP and mDNS. ether says whether frames
 // have an Ethernet header.
 func handshakes(ether bool, own Range) []bpf.Instruction {
-	return packets(ether, func(l layer) block {
+	return packets(ether, snapHeaders, func(l layer) block {
 		var b block
 		b.add(l.when(protoTCP, tcpBegins(l, own)))
 		b.add(l.when(protoUDP, chatter(l)))
 		if l.six {
-			b.add(l.when(protoICMPv6, icmpv6Types(l, 0, routerSolicitation, neighborSolicit, neighborAdvertise)))
+			b.add(l.when(protoICMPv6, icmpv6Types(l, 0, routerSolicitation, routerAdvertise, neighborSolicit, neighborAdvertise)))
 			b.add(l.when(protoHopByHop, mldReports(l)))
 		}
 		return b
@@ -55,7 +56,7 @@ func handshakes(ether bool, own Range) []bpf.Instruction {
 
 // datagrams is the filter of the socket for UDP from and to the ports.
 func datagrams(ether bool, ports []Range, own Range) []bpf.Instruction {
-	return packets(ether, func(l layer) block {
+	return packets(ether, 0, func(l layer) block {
 		var b block
 		b.add(l.load(0, 2))
 		b.add(among(ports, append(ownFrame(l, packetHost, 2, own), accept(snapHeaders)...)))
@@ -101,12 +102,12 @@ type layer struct {
 	six bool
 }
 
-// packets tells IPv4 from IPv6 and takes ARP, which body need not know.
-func packets(ether bool, body func(layer) block) []bpf.Instruction {
+// packets tells IPv4 from IPv6 for body, and keeps so much of ARP.
+func packets(ether bool, arp uint32, body func(layer) block) []bpf.Instruction {
 	var b block
 	if ether {
 		b = block{bpf.LoadAbsolute{Off: 12, Size: 2}}
-		b.add(equal(etherARP, accept(snapHeaders)))
+		b.add(equal(etherARP, accept(arp)))
 		b.add(equal(etherIPv4, v4(layer{ip: etherSize}, body)))
 		b.add(equal(etherIPv6, append(body(layer{ip: etherSize, six: true}), accept(0)...)))
 	} else {

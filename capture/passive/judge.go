@@ -58,12 +58,13 @@ func (j *judge) requested(r *request, now time.Time) {
 	j.count.begun.Add(1)
 }
 
-// answered tells of a server that answered the request r, if it was seen. Where
-// one that comes alone is not wanted, loner is false.
-func (j *judge) answered(s *Sighting, r *request, loner bool) {
+// answered tells of a server that answered the request r, and says whether that
+// was seen. Where it was not, a sighting that comes alone is told if loner is
+// set.
+func (j *judge) answered(s *Sighting, r *request, loner bool) bool {
 	if !j.contains(s.AddrPort.Addr(), s.Network, s.AddrPort.Port()) {
 		j.count.outside.Add(1)
-		return
+		return false
 	}
 	key := j.hash.flow(r)
 	j.mu.Lock()
@@ -75,8 +76,9 @@ func (j *judge) answered(s *Sighting, r *request, loner bool) {
 	case loner:
 		j.service(s, bare)
 	default:
-		j.count.malformed.Add(1)
+		j.count.unasked.Add(1)
 	}
+	return s.Begun
 }
 
 // claimed tells of a service that was announced.

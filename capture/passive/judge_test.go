@@ -192,6 +192,28 @@ func TestFloodNeitherHidesNorDrives(t *testing.T) {
 	}
 }
 
+// Spoofed requests cannot push out a real one before its answer comes.
+func TestFloodOfRequestsLeavesTheRealOne(t *testing.T) {
+	j := testJudge(Config{})
+	spoofed := func(n int, at time.Time) {
+		for i := range n {
+			x := rand.Uint64()
+			r := request{network: "tcp", client: client, server: netip.AddrPortFrom(
+				netip.AddrFrom4([4]byte{198, 18, byte(x), byte(x >> 8)}), uint16(x>>16)|1<<10), seq: uint32(x >> 32)}
+			j.requested(&r, at.Add(time.Duration(i)*5*time.Microsecond))
+		}
+	}
+	spoofed(400_000, t0)
+	now := t0.Add(2 * time.Second)
+	r := request{network: "tcp", client: client, server: endpoint("198.18.7.7:8443"), seq: 7}
+	j.requested(&r, now)
+	spoofed(20_000, now) // the answer takes 100 ms
+	s := Sighting{AddrPort: r.server, Network: "tcp", Kind: SYNACK, At: now.Add(100 * time.Millisecond)}
+	if !j.answered(&s, &r, true) {
+		t.Error("the request was forgotten")
+	}
+}
+
 // Hosts with all ports open, and both directions in sight, do not stand in the
 // way of another.
 func TestManyPortsOfFewHostsLeaveRoom(t *testing.T) {

@@ -39,8 +39,7 @@ func (r *recent) bucket(key uint64) []recentSlot {
 // in the future, after the clock was set back, does not count.
 func (r *recent) has(key uint64, now time.Time) bool {
 	n := now.UnixNano()
-	for i := range r.bucket(key) {
-		s := &r.bucket(key)[i]
+	for _, s := range r.bucket(key) {
 		if age := n - s.at; s.key == key && age >= 0 && age < int64(r.keep) {
 			return true
 		}
