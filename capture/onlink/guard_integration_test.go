@@ -78,8 +78,8 @@ func connectRole(ctx context.Context, js json.RawMessage, tell func(any) error) 
 	return tell(r)
 }
 
-// sweep runs a connect sweep in a namespace.
-func sweep(t *testing.T, ns *capturetest.Namespace, spec connectSpec) (r connectResult) {
+// connectFrom runs a connect sweep in a namespace.
+func connectFrom(t *testing.T, ns *capturetest.Namespace, spec connectSpec) (r connectResult) {
 	t.Helper()
 	p := ns.Start(t, "connect", spec)
 	if !p.Next(t, &r, 5*time.Minute) {
@@ -155,7 +155,7 @@ func TestConnectNeverFillsTheNeighborTable(t *testing.T) {
 		}
 	}()
 	addrs := sequence(netip.MustParseAddr("198.18.0.1"), 2500)
-	r := sweep(t, p.Sensor, connectSpec{Addrs: addrs, Ports: []uint16{80, 81}, Tries: 2})
+	r := connectFrom(t, p.Sensor, connectSpec{Addrs: addrs, Ports: []uint16{80, 81}, Tries: 2})
 	close(stop)
 	<-watched
 	after, err := table.Neighborhood(false)
@@ -191,7 +191,7 @@ func TestConnectNeverFillsTheNeighborTable(t *testing.T) {
 func TestConnectTellsAMissingRouter(t *testing.T) {
 	p := capturetest.NewPair(t)
 	p.Sensor.IP(t, "route", "add", "198.18.0.0/16", "via", "198.19.0.77")
-	r := sweep(t, p.Sensor, connectSpec{Addrs: sequence(netip.MustParseAddr("198.18.0.1"), 50), Ports: []uint16{80}, Tries: 2})
+	r := connectFrom(t, p.Sensor, connectSpec{Addrs: sequence(netip.MustParseAddr("198.18.0.1"), 50), Ports: []uint16{80}, Tries: 2})
 	for a, got := range r.Replies {
 		if got != "unreachable not-tried: router 198.19.0.77 is not there" {
 			t.Errorf("%s: %q", a, got)
@@ -207,7 +207,7 @@ func TestConnectOverIPv6(t *testing.T) {
 	p.OnLink(t)
 	p.Far.Address(t, "2001:db8:18::5/64")
 	capturetest.Serve(t, p.Target, capturetest.Hosts{Open: []netip.AddrPort{netip.MustParseAddrPort("[2001:db8:18::5]:80")}})
-	r := sweep(t, p.Sensor, connectSpec{Addrs: sequence(netip.MustParseAddr("2001:db8:18::1"), 20), Ports: []uint16{80}, Tries: 2})
+	r := connectFrom(t, p.Sensor, connectSpec{Addrs: sequence(netip.MustParseAddr("2001:db8:18::1"), 20), Ports: []uint16{80}, Tries: 2})
 	for a, got := range r.Replies {
 		want := "unreachable no-nd-response"
 		if strings.HasPrefix(a, "[2001:db8:18::5]") {

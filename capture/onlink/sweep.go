@@ -1,0 +1,197 @@
+package onlink
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"net/netip"
+	"sync"
+	"time"
+
+	"sonde/capture"
+	"sonde/capture/frame"
+	"sonde/capture/route"
+)
+
+// What one sweep may ask. A bit and no more is held for each address.
+const (
+	maxSweep4 = 1 << 22 // 4,194,304 addresses, a /10; half a MiB
+	maxSweep6 = 1 << 16 // 65,536: a list of addresses, never a prefix of a link
+)
+
+// Sweep asks the addresses of the plan by ARP and neighbour discovery, in the
+// plan's order and by the interface via (any, if empty), and tells each that
+// answers once. The plan's ports do not matter. Addresses that are not on a
+// link, or are our own, are skipped, as are those that the plan's Skip names.
+//
+// yield is called while receiving: it must not take long, nor call the Finder but
+// for Lookup. Calls do not overlap.
+// Sweep fails for more than 4,194,304 addresses, or more than 65,536 with IPv6
+// among them, when an interface stays lost, and when ctx ends.
+func (f *Finder) Sweep(ctx context.Context, via string, p capture.Plan, yield func(Host)) (Stats, error) {
+	w, err := f.newSweep(via, p, yield)
+	if err != nil {
+		return Stats{}, fmt.Errorf("sweep link: %w", err)
+	}
+	ask := func(ctx context.Context, a netip.Addr) error {
+		return f.transmit(ctx, &w.stats, a, via, func(s *station, h route.Hop) error {
+			w.watch(f, h.Link)
+			return s.ask(h.Src, a, [6]byte{})
+		})
+	}
+	err = w.run(ctx, f, func(h route.Hop) bool { return h.OnLink && !h.Local && h.Link.Resolves() }, ask)
+	if err != nil {
+		return w.stats, fmt.Errorf("sweep link: %w", err)
+	}
+	return w.stats, nil
+}
+
+// A sweep is one run over the addresses of a plan.
+type sweep struct {
+	via    string
+	addrs  capture.Addrs
+	order  capture.Order
+	skip   func(netip.Addr) bool
+	from   uint64
+	accept func(s *station, p *frame.Packet) (Host, bool)
+
+	// watched are the interfaces that answers are taken from, with what ends
+	// it. Only the sending goroutine uses it.
+	watched map[int]func()
+	stats   Stats // but Alive, likewise
+
+	mu    sync.Mutex // guards what follows, and is held during yield
+	done  []uint64   // a bit for each address that needs no more asking
+	left  uint64
+	alive uint64
+	yield func(Host)
+}
+
+func (f *Finder) newSweep(via string, p capture.Plan, yield func(Host)) (*sweep, error) {
+	n := p.Addrs.Len()
+	if n > maxSweep4 || n > maxSweep6 && p.Addrs.At(n-1).Is6() {
+		return nil, fmt.Errorf("%d addresses: %w", n, ErrTooMany)
+	}
+	p.Ports = []uint16{0}
+	order, err := p.Order()
+	if err != nil {
+		return nil, err
+	}
+	w := &sweep{via: via, addrs: p.Addrs, order: order, skip: p.Skip, from: p.From, yield: yield,
+		watched: map[int]func(){}, done: make([]uint64, (n+63)/64), left: n}
+	w.accept = func(s *station, p *frame.Packet) (Host, bool) {
+		a, mac, ok := answerOf(s, p)
+		reason := "arp-response"
+		if a.Is6() {
+			reason = "nd-response"
+		}
+		return Host{Addr: a, MAC: mac, Reason: reason}, ok
+	}
+	return w, nil
+}
+
+// run asks each address that fits, as often as Tries says, until it answers.
+func (w *sweep) run(ctx context.Context, f *Finder, fits func(route.Hop) bool,
+	ask func(context.Context, netip.Addr) error) error {
+	defer func() {
+		for _, stop := range w.watched {
+			stop()
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.stats.Alive = w.alive
+	}()
+	n := w.addrs.Len()
+	for try := range f.cfg.Tries {
+		for i := w.from; i < n; i++ {
+			a, _, rank := w.order.At(i)
+			if w.isDone(rank) {
+				continue
+			}
+			if try == 0 && !w.wanted(f, a, fits) || w.skip != nil && w.skip(a) {
+				w.stats.Skipped++
+				w.finish(rank)
+				continue
+			}
+			if try == 0 {
+				w.stats.Targets++
+			}
+			if err := f.cfg.Wait(ctx, a); err != nil {
+				return err
+			}
+			if err := ask(ctx, a); err != nil {
+				return fmt.Errorf("ask %s: %w", a, err)
+			}
+		}
+		if w.from == 0 && w.allDone() {
+			break
+		}
+		if err := sleep(ctx, f.cfg.Retry); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *sweep) wanted(f *Finder, a netip.Addr, fits func(route.Hop) bool) bool {
+	h, err := f.cfg.Routes.Hop(a, w.via)
+	return err == nil && fits(h)
+}
+
+// watch takes the answers of an interface from now on.
+func (w *sweep) watch(f *Finder, l route.Interface) {
+	if w.watched[l.Index] != nil {
+		return
+	}
+	w.watched[l.Index] = f.observe(l.Index, func(s *station, p *frame.Packet, at time.Time) {
+		if h, ok := w.accept(s, p); ok {
+			h.Link, h.At = l.Index, at
+			w.tell(h, l.Name)
+		}
+	})
+}
+
+// tell tells of an address that was asked, once.
+func (w *sweep) tell(h Host, link string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	rank, ok := w.order.Rank(h.Addr, 0)
+	if h.Addr.IsLinkLocalUnicast() && h.Addr.Is6() {
+		zoned := h.Addr.WithZone(link)
+		if r, there := w.order.Rank(zoned, 0); there {
+			rank, ok = r, true
+		}
+		h.Addr = zoned
+	}
+	if !ok || w.done[rank/64]&(1<<(rank%64)) != 0 || w.skip != nil && w.skip(h.Addr) {
+		return
+	}
+	w.done[rank/64] |= 1 << (rank % 64)
+	w.left--
+	w.alive++
+	w.yield(h)
+}
+
+func (w *sweep) isDone(rank uint64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.done[rank/64]&(1<<(rank%64)) != 0
+}
+
+func (w *sweep) finish(rank uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.done[rank/64] |= 1 << (rank % 64)
+	w.left--
+}
+
+func (w *sweep) allDone() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.left == 0
+}
+
+// seed gives an order that nobody can foretell.
+func (f *Finder) seed() uint64 {
+	return maphash.Comparable(f.key, time.Now().UnixNano())
+}
