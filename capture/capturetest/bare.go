@@ -14,8 +14,9 @@ import (
 )
 
 // Bare is the least that a SYN sweep could do: ready-made frames in which the
-// destination's last two bytes change, sent by sendmmsg, and what comes back
-// counted, if Receive is set. It has no order, cookie, budget or checksum.
+// destination's last two bytes change, and the checksums by them, sent by
+// sendmmsg, and what comes back counted, if Receive is set. It has no order,
+// cookie or budget.
 type Bare struct {
 	Interface      string
 	SrcMAC, DstMAC [6]byte
@@ -86,8 +87,13 @@ func (b *Bare) send(ctx context.Context, out *batch) (uint64, error) {
 	for i := range out.buf {
 		p.put(out.buf[i])
 	}
+	ip, tcp := binary.BigEndian.Uint16(out.buf[0][24:]), binary.BigEndian.Uint16(out.buf[0][50:])
 	for i := range b.Packets {
-		binary.BigEndian.PutUint16(out.next()[32:], uint16(i))
+		f, host := out.next(), uint16(i)
+		binary.BigEndian.PutUint16(f[32:], host)
+		// The frames are for host 0, so its sums only have to take it off.
+		binary.BigEndian.PutUint16(f[24:], less(ip, host))
+		binary.BigEndian.PutUint16(f[50:], less(tcp, host))
 		if err := out.add(tcpFrameSize); err != nil {
 			return out.sent, err
 		}
@@ -97,4 +103,10 @@ func (b *Bare) send(ctx context.Context, out *batch) (uint64, error) {
 	}
 	err := out.flush()
 	return out.sent, err
+}
+
+// less is the ones' complement difference of RFC 1624.
+func less(a, b uint16) uint16 {
+	s := uint32(a) + uint32(^b)
+	return uint16(s) + uint16(s>>16)
 }

@@ -173,8 +173,8 @@ func TestRecord(t *testing.T) {
 			continue
 		}
 		a := f.Dst.As4()
-		if want := [2]byte{byte(i >> 8), byte(i)}; [2]byte(a[2:]) != want {
-			t.Fatalf("frame %d is to %s", i, f.Dst)
+		if want := [2]byte{byte(i >> 8), byte(i)}; [2]byte(a[2:]) != want || f.BadSum {
+			t.Fatalf("frame %d is to %s, checksum wrong: %t", i, f.Dst, f.BadSum)
 		}
 		i++
 	}

@@ -66,6 +66,28 @@ func family(a netip.Addr) string {
 	return "-6"
 }
 
+// RefuseEarly lets closed IPv4 ports of TCP refuse right where packets come in,
+// which takes the kernel a third of the time that its stack does. The hosts
+// are served by Serve all the same, for the open pairs.
+func RefuseEarly(t testing.TB, p Port, h Hosts) {
+	t.Helper()
+	var open []string
+	for _, ap := range h.Open {
+		open = append(open, fmt.Sprintf("%s . %d", ap.Addr(), ap.Port()))
+	}
+	p.In.NFT(t, fmt.Sprintf(`table netdev early {
+set open { type ipv4_addr . inet_service
+elements = { %s }
+}
+chain in { type filter hook ingress device %q priority 0
+ip daddr . tcp dport @open accept
+ip daddr %s tcp flags & (syn | ack | rst) == syn reject with tcp reset
+ip daddr %s meta l4proto tcp drop
+}
+}
+`, strings.Join(open, ", "), p.Name, h.Prefixes[0], h.Prefixes[0]))
+}
+
 // ruleset decides which pairs the listeners answer for.
 func (h Hosts) ruleset() string {
 	var v4, v6 []string
