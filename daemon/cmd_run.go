@@ -69,8 +69,8 @@ type daemon struct {
 	level slog.LevelVar
 	log   *slog.Logger
 	store *inventory.Store
-	loops []engine.Loop // of all visits
-	net   *network
+
+	machine machine
 }
 
 // runDaemon opens the store, runs one generation per configuration, and closes
@@ -87,9 +87,9 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, conversations.Close()) }()
-	d.loops = conversations.Loops()
-	d.net = openNetwork(d.log)
-	defer func() { err = errors.Join(err, d.net.Close()) }()
+	d.machine = machine{loops: conversations.Loops(), sockets: conversations.Stats, net: openNetwork(d.log),
+		beat: d.watchdog()}
+	defer func() { err = errors.Join(err, d.machine.net.Close()) }()
 	if d.db, err = d.loadDatabase(d.cfg); err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (d *daemon) generation(ctx context.Context, hup <-chan os.Signal) (again bo
 	if err := d.retireWatches(ctx); err != nil {
 		return false, err
 	}
-	watch, visits, err := newSensor(d.cfg, d.db, d.store, d.loops, d.net, d.watchdog(), d.log)
+	watch, visits, err := newSensor(d.cfg, d.db, d.store, d.machine, d.log)
 	if err != nil {
 		return false, err
 	}

@@ -252,6 +252,7 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 	done := showProgress(c.ErrOrStderr(), progress, start)
 	res, err := scan.Run(c.Context(), plan, progress)
 	done()
+	log.Debug("sockets of the visits", "stats", conversations.Stats())
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("scan: interrupted; what is shown is not all")
 	}

@@ -67,7 +67,7 @@ func (d *daemon) reread() (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
-	if _, _, err := newSensor(cfg, db, d.store, d.loops, d.net, nil, d.log); err != nil {
+	if _, _, err := newSensor(cfg, db, d.store, d.machine, d.log); err != nil {
 		return plan{}, err
 	}
 	if err := d.checkOutputs(cfg); err != nil {

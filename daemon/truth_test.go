@@ -306,7 +306,7 @@ closed_after = "800ms"
 	if err != nil {
 		t.Fatal(err)
 	}
-	watch, visits, err := newSensor(cfg, db, r.store, conversations.Loops(), &network{}, nil, slog.New(slog.DiscardHandler))
+	watch, visits, err := newSensor(cfg, db, r.store, machine{loops: conversations.Loops(), net: &network{}}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

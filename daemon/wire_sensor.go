@@ -39,20 +39,29 @@ func rulesOf(cfg *config.Config) (inventory.Rules, map[string]inventory.Rules) {
 	return all, perWatch
 }
 
+// A machine is what of `sonde run` outlives a configuration and its sensor works
+// with.
+type machine struct {
+	loops   []engine.Loop // of all visits
+	sockets func() engine.Stats
+	net     *network
+	beat    func() // see sensor.Config
+}
+
 // newSensor builds the loop that does the work of `sonde run`, and what visits
 // for it on the engine's loops, which is to be closed after it.
-func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, loops []engine.Loop,
-	net *network, beat func(), log *slog.Logger) (*sensor.Sensor, *visitors, error) {
+func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, m machine,
+	log *slog.Logger) (*sensor.Sensor, *visitors, error) {
 	l := ofConfig(&cfg.Limits)
 	lim, err := l.limiter()
 	if err != nil {
 		return nil, nil, err
 	}
 	scope := scope{cfg.Gate(), log}
-	vs := newVisitors(scope.loops(loops), &l, lim, db, cfg.Database.Intensity, cfg.Identity, log)
+	vs := newVisitors(scope.loops(m.loops), &l, lim, db, cfg.Database.Intensity, cfg.Identity, log)
 	sc := sensor.Config{Inventory: store, Visits: l.visits(), HeartbeatEvery: cfg.Output.HeartbeatEvery,
 		Quarantine: sensor.DefaultQuarantine, Fingerprint: marks(cfg.Database.Intensity), Careful: lim.Careful,
-		Now: time.Now, Beat: beat, Log: log}
+		Sockets: m.sockets, Now: time.Now, Beat: m.beat, Log: log}
 	sweeps := 0 // that may run at once: one per watch and transport
 	for i := range cfg.Watches {
 		for _, set := range []ports.Set{cfg.Watches[i].TCPPorts, cfg.Watches[i].UDPPorts} {
@@ -78,7 +87,7 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 		if sw.Careful, err = vs.of(how); err != nil {
 			return nil, nil, err
 		}
-		connect := scope.sweeper(newSweeper(&l, sweeps, net, lim, db, allow.Needs(), log))
+		connect := scope.sweeper(newSweeper(&l, sweeps, m.net, lim, db, allow.Needs(), log))
 		sw.Sweeper, sw.Looker = connect, connect
 		sc.Watches = append(sc.Watches, sw)
 	}

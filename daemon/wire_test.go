@@ -177,7 +177,7 @@ udp_ports = ""
 `)
 	db := mustDatabase(t, "Probe TCP NULL q||\n")
 	loops := []engine.Loop{enginetest.New()}
-	_, visits, err := newSensor(cfg, db, nil, loops, &network{}, nil, slog.New(slog.DiscardHandler))
+	_, visits, err := newSensor(cfg, db, nil, machine{loops: loops, net: &network{}}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -18,9 +19,10 @@ func (s *Sensor) alive(ctx context.Context) {
 	}
 }
 
-// maxBeaten is how many watches a heartbeat counts one by one: with four
-// numbers each they stay below the 200 values that an event may have.
-const maxBeaten = 40
+// maxBeaten is how many watches a heartbeat counts one by one. An event may have
+// 200 values: 30 of its own, 6 sums, 9 outcomes and 8 of sockets leave 147, which
+// are four for each of 36.
+const maxBeaten = 36
 
 // A tally is how the promises of one watch stand.
 type tally struct {
@@ -35,7 +37,10 @@ type tally struct {
 // began. A watch that was never completely swept has no sweep_age_s. "visits."
 // counts the visits since the start by outcome, "quarantined" the hosts that
 // are left alone after they fell silent, or not seen again since, "careful"
-// those that are asked with care as they are fragile.
+// those that are asked with care as they are fragile. "sockets." tells how those
+// of the visits stand: open and waiting now, of how many that there may be and
+// the system granted of late; and how often since the start of the program it
+// had no descriptor, source port or buffer, and a stranger sent something.
 func (s *Sensor) heartbeat(ctx context.Context) {
 	var all tally
 	list := s.tallies()
@@ -47,6 +52,7 @@ func (s *Sensor) heartbeat(ctx context.Context) {
 		counts["visits."+string(outcome)] = n
 	}
 	counts["quarantined"], counts["careful"] = len(s.resting), len(s.fragile)
+	s.countSockets(counts)
 	for i, t := range list {
 		if i == maxBeaten {
 			counts["watches_left_out"] = len(list) - maxBeaten
@@ -66,6 +72,23 @@ func (s *Sensor) heartbeat(ctx context.Context) {
 		s.cfg.Log.Error("heartbeat not stored", "err", err)
 	}
 }
+
+func (s *Sensor) countSockets(counts map[string]int) {
+	if s.cfg.Sockets == nil {
+		return
+	}
+	now := s.cfg.Sockets()
+	for name, n := range map[string]int{
+		"open": now.Open, "waiting": now.Waiting, "limit": now.Limit, "capacity": now.Capacity,
+		"no_files": count(now.Files), "no_ports": count(now.Ports), "no_buffers": count(now.Buffers),
+		"foreign": count(now.Foreign),
+	} {
+		counts["sockets."+name] = n
+	}
+}
+
+// count fits a counter into an event, which has numbers that all systems read.
+func count(n uint64) int { return int(min(n, math.MaxInt32)) }
 
 // tallies gives one tally per watch, the most overdue first.
 func (s *Sensor) tallies() []tally {

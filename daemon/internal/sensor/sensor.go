@@ -29,6 +29,7 @@ import (
 	"sonde/daemon/internal/inventory"
 	"sonde/daemon/internal/schedule"
 	"sonde/probes"
+	"sonde/probes/engine"
 	"sonde/probes/session"
 )
 
@@ -120,9 +121,12 @@ type Config struct {
 	// Fingerprint writes down what no signature explains of an observation, ""
 	// for what one does; may be nil.
 	Fingerprint func(*probes.Observation) string
-	Now         func() time.Time
-	Beat        func() // called by the loop at least every second, for a watchdog; may be nil
-	Log         *slog.Logger
+	// Sockets tells how the sockets of the visits stand, for the heartbeat;
+	// may be nil.
+	Sockets func() engine.Stats
+	Now     func() time.Time
+	Beat    func() // called by the loop at least every second, for a watchdog; may be nil
+	Log     *slog.Logger
 }
 
 // A Sensor is the loop. It is used once.
