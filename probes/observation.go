@@ -104,7 +104,7 @@ type Observation struct {
 	Asked    []string  `json:"-"` // names of the probes sent in this visit; nil when not told
 	Errors   []string  `json:"-"` // what went wrong beside the result, for the log
 	Goodbyes int       `json:"-"` // connections that were left with the protocol's own word, which is no probe
-	Offer    int       `json:"-"` // which of the ways to offer TLS was let in; 0: the first, or none
+	Offer    int       `json:"-"` // which of the ways to offer TLS was let in, or else showed most; 0: the first, or none
 	Answers  []Answer  `json:"-"` // what the probes drew, in the order asked; only without a hard match
 }
 
@@ -130,7 +130,7 @@ type TLSFacts struct {
 	Alert       string       `json:"alert,omitempty"`       // where the handshake failed
 	Offered     string       `json:"offered,omitempty"`     // what failed: the highest version of each hello
 	ClientCert  string       `json:"client_cert,omitempty"` // "requested" of us
-	Remembered  bool         `json:"remembered,omitempty"`  // the certificate was read by an earlier visit, at most a day ago
+	Remembered  bool         `json:"remembered,omitempty"`  // in part what an earlier visit read, at most a day ago
 	Certificate *Certificate `json:"cert,omitempty"`
 }
 

@@ -41,6 +41,10 @@ func (m *Machine) visitTCP() {
 
 // visitAgain begins with the remembered probe, in the remembered tunnel.
 func (m *Machine) visitAgain(pr *probes.Probe) {
+	if m.answersOutside(pr) {
+		m.askOutside(pr)
+		return
+	}
 	if m.known.Tunnel == probes.TLS {
 		m.recallTLS()
 	}
@@ -67,6 +71,8 @@ func (m *Machine) recall(pr *probes.Probe, l *line) {
 		switch {
 		case m.misled(ln):
 			m.visitInFull(pr, ln)
+		case m.unconfirmed(ln):
+			m.visitInside(pr)
 		case ln.state == laneFailed, m.judge(ln), m.sameSoft():
 			m.conclude()
 		case m.outside:
@@ -90,6 +96,35 @@ func (m *Machine) recallOutside(pr *probes.Probe) {
 	m.outside = true
 	m.tunnel = probes.NoTunnel
 	m.recall(pr, nil)
+}
+
+// answersOutside reports whether the endpoint is known by what it answers in
+// clear, while it lets nobody into TLS. Where that answer comes again, nothing
+// has to be offered in vain.
+func (m *Machine) answersOutside(pr *probes.Probe) bool {
+	return pr != nil && !pr.IsNull() && m.shutBefore() != nil && !m.isTLSPort()
+}
+
+// askOutside asks in clear first.
+func (m *Machine) askOutside(pr *probes.Probe) {
+	facts := *m.known.Shut
+	facts.Remembered = true
+	m.tls, m.shut, m.outside = []probes.TLSFacts{facts}, true, true
+	m.recall(pr, nil)
+}
+
+// unconfirmed reports whether an answer in clear does not say any more that TLS
+// is spoken here, which was not offered yet.
+func (m *Machine) unconfirmed(ln *lane) bool {
+	return m.outside && m.offering == nil && ln.state == laneEnded && !ln.found.blocked() &&
+		(ln.found.strength != probes.Hard || !ln.leads())
+}
+
+// visitInside begins again with the offers of TLS.
+func (m *Machine) visitInside(pr *probes.Probe) {
+	m.tls, m.shut, m.outside, m.known.Shut = nil, false, false, nil
+	m.unask(pr)
+	m.visitAgain(pr)
 }
 
 // leaveOutside ends what recallOutside began.

@@ -21,6 +21,10 @@ type offering struct {
 	facts  probes.TLSFacts  // what these showed together
 	sure   bool             // a match or an earlier visit says that TLS is spoken
 	known  bool             // at is what an earlier visit was let in by
+
+	// shut is what a server showed before that let nobody in; at showed the most
+	// of it. It stays so until the server answers that offer in another way.
+	shut *probes.TLSFacts
 }
 
 // newOffering begins with the first offer.
@@ -28,14 +32,28 @@ func (v *visit) newOffering(sure bool) *offering {
 	return &offering{offers: tlsprobe.Offers(v.ep.Names), sure: sure}
 }
 
-// recallTLS begins with the offer by which an earlier visit was let in.
+// recallTLS begins with the offer by which an earlier visit was let in, or which
+// showed most of a server that lets nobody in. Once a day such a server gets all
+// offers again, as the one that showed most may be met in the same way still
+// when another would be let in.
 func (v *visit) recallTLS() {
 	v.tunnel = probes.TLS
 	o := v.newOffering(true)
-	if at := v.known.Offer; at > 0 && at < len(o.offers) && o.offers[at].Hello == nil {
+	o.shut = v.shutBefore()
+	at := v.known.Offer
+	if at > 0 && at < len(o.offers) && (o.offers[at].Hello == nil || o.shut != nil) {
 		o.at, o.known = at, true
 	}
 	v.offering = o
+}
+
+// shutBefore is what a server showed in an earlier visit that let nobody in, as
+// long as that need not be looked at anew.
+func (v *visit) shutBefore() *probes.TLSFacts {
+	if v.known.Extras {
+		return nil
+	}
+	return v.known.Shut
 }
 
 // takeUp goes on after a match that named TLS: behind the offers that were made
@@ -67,6 +85,12 @@ func spokeTLS(t tlsprobe.Try) bool { return t.SpokeTLS || t.Facts.Certificate !=
 // next, if there is any. Where the one that an earlier visit was let in by fails
 // without costing the time, the server has changed, and all count.
 func (o *offering) fail(t tlsprobe.Try) (next int, ok bool) {
+	if o.shut != nil && asBefore(o.shut, &t) {
+		o.facts, o.tries = *o.shut, append(o.tries, t)
+		o.facts.Remembered = true
+		return 0, false
+	}
+	o.shut = nil
 	if o.known && t.Facts.Alert != timedOut {
 		*o = offering{offers: o.offers, sure: true}
 		return 0, true
@@ -78,6 +102,49 @@ func (o *offering) fail(t tlsprobe.Try) (next int, ok bool) {
 	}
 	o.tries = append(o.tries, t)
 	return tlsprobe.Next(o.offers, o.tries, o.sure)
+}
+
+// asBefore reports whether an offer that failed shows what is known of a server
+// that lets nobody in: the same choice and the same certificate, or the same
+// alert where there is neither.
+func asBefore(known *probes.TLSFacts, t *tlsprobe.Try) bool {
+	f := &t.Facts
+	switch {
+	case !spokeTLS(*t), f.Version != known.Version, f.Cipher != known.Cipher,
+		f.ClientCert != known.ClientCert, hashOf(f) != hashOf(known):
+		return false
+	case f.Version == "" && f.Certificate == nil:
+		return f.Alert == known.Alert
+	}
+	return true
+}
+
+func hashOf(f *probes.TLSFacts) string {
+	if f.Certificate == nil {
+		return ""
+	}
+	return f.Certificate.SHA256
+}
+
+// most is the offer that showed most of a server that let nobody in: a
+// certificate, a choice, or at least that TLS is spoken.
+func (o *offering) most() int {
+	at, best := 0, 0
+	for _, t := range o.tries {
+		worth := 0
+		switch {
+		case t.Facts.Certificate != nil:
+			worth = 3
+		case t.Facts.Version != "":
+			worth = 2
+		case spokeTLS(t):
+			worth = 1
+		}
+		if worth > best {
+			at, best = t.Offer, worth
+		}
+	}
+	return at
 }
 
 // timedOut is the alert of a handshake that had no end in time.

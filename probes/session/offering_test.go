@@ -135,6 +135,17 @@ func TestServersOfOldTLS(t *testing.T) {
 			if diff := cmp.Diff([]probes.TLSFacts{tt.want}, o.TLS); diff != "" {
 				t.Error(diff)
 			}
+			if tt.inconclusive {
+				return
+			}
+			again := newProber(t, s, db, quick()).Visit(t.Context(), endpoint(s), Recall(&o))
+			tt.want.Remembered = true
+			if diff := cmp.Diff([]probes.TLSFacts{tt.want}, again.TLS); diff != "" || again.Tunnel != probes.TLS {
+				t.Error("a revisit:", diff)
+			}
+			if again.Cost.Connections != 1 || again.Offer != o.Offer {
+				t.Errorf("a revisit: %d connections, offer %d, before %d", again.Cost.Connections, again.Offer, o.Offer)
+			}
 			if o.Cost.BytesOut < 300 || o.Cost.BytesIn == 0 || o.Cost.BytesIn > quick().MaxBytes {
 				t.Errorf("cost %+v", o.Cost)
 			}

@@ -88,7 +88,11 @@ type Remembered struct {
 	Probe  string        // Observation.Probe
 	Tunnel probes.Tunnel // Observation.Tunnel
 	Offer  int           // Observation.Offer
-	Soft   string        // the service, if it was only a soft match: enough again
+	// Shut is what a TLS server showed that lets nobody in without more than we
+	// offer; nil: it let us in, or speaks no TLS.
+	Shut *probes.TLSFacts
+
+	Soft string // the service, if it was only a soft match: enough again
 
 	Service string // Observation.Service
 	Program uint32 // that a grinder found; 0: none
@@ -105,6 +109,10 @@ func Recall(o *probes.Observation) Remembered {
 	r := Remembered{Probe: o.Probe, Tunnel: o.Tunnel, Offer: o.Offer, Service: o.Service}
 	if o.Strength == probes.Soft {
 		r.Soft = o.Service
+	}
+	if o.Tunnel == probes.TLS && len(o.TLS) > 0 && o.TLS[0].Alert != "" {
+		facts := o.TLS[0]
+		r.Shut = &facts
 	}
 	if n, ok := groundProgram(o); ok {
 		r.Program = n

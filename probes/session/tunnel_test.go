@@ -424,9 +424,13 @@ func TestRevisitOfAShutTunnel(t *testing.T) {
 				io.WriteString(c, answer)
 			})
 			first := visitServer(t, s, quick(), Remembered{})
-			again := visitServer(t, s, quick(), Recall(&first))
+			known := Recall(&first)
+			again := visitServer(t, s, quick(), known)
 			if diff := cmp.Diff(summarize(first), summarize(again)); diff != "" || first.Product != "Boxweb" {
 				t.Error(diff, again.Errors)
+			}
+			if shut := known.Shut != nil; shut != (name == "alert") || shut && again.Cost.Connections != 1 {
+				t.Errorf("shut before: %+v, then %+v", known.Shut, again.Cost)
 			}
 		})
 	}

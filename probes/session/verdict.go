@@ -41,8 +41,13 @@ func (v *visit) observe(now time.Time) probes.Observation {
 	if v.heard || len(v.tls) > 0 {
 		o.Tunnel = v.tunnel
 	}
-	if v.shaken {
+	switch {
+	case v.shaken:
 		o.Offer = v.offering.at
+	case v.shut && v.offering != nil:
+		o.Offer = v.offering.most()
+	case v.shut:
+		o.Offer = v.known.Offer
 	}
 	v.identify(&o)
 	if o.Strength != probes.Hard {

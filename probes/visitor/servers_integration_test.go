@@ -68,8 +68,11 @@ func TestOddTLSServers(t *testing.T) {
 				t.Errorf("%+v, certificate %s; errors %q", f, have, o.Errors)
 			}
 			again := v.Visit(t.Context(), ep, session.Recall(&o))
-			if len(again.TLS) != 1 || again.TLS[0].Version != tt.version || again.Tunnel != probes.TLS {
+			if len(again.TLS) != 1 || again.TLS[0].Version != tt.version || again.TLS[0].Alert != tt.alert || again.Tunnel != probes.TLS {
 				t.Errorf("a revisit: %+v, errors %q", again.TLS, again.Errors)
+			}
+			if again.Cost.Connections != 1 {
+				t.Errorf("a revisit: %d connections", again.Cost.Connections)
 			}
 			t.Logf("%+v, then %+v", o.Cost, again.Cost)
 		})
