@@ -15,11 +15,6 @@ import (
 	"sonde/capture/link"
 )
 
-const (
-	portLo = 20000
-	portHi = 20999
-)
-
 // open opens a socket in a namespace, which is closed with the test.
 func open(t testing.TB, ns *capturetest.Namespace, how func(link.Config) (*link.Socket, error), c link.Config) *link.Socket {
 	t.Helper()
