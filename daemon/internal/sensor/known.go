@@ -87,7 +87,8 @@ func (s *Sensor) learn(v *inventory.Visit, after inventory.Standing) {
 	k := s.known[v.Key]
 	k.watch, k.visited = v.Watch, s.cfg.Now()
 	o := &v.Observation
-	if o.Cost.Extra != nil {
+	shut := session.Recall(o).Shut
+	if o.Cost.Extra != nil || shut != nil && !shut.Remembered {
 		k.refreshed = k.visited
 	}
 	switch o.Strength {
@@ -97,6 +98,15 @@ func (s *Sensor) learn(v *inventory.Visit, after inventory.Standing) {
 		// A better probe that was not answered this once must be asked again.
 		if k.remembered.Probe == "" || k.remembered.Soft != "" {
 			k.remembered = session.Recall(o)
+		}
+	default:
+		// Of a TLS server that lets nobody in this is all that there is to know.
+		switch {
+		case k.remembered.Probe != "":
+		case shut != nil:
+			k.remembered = session.Recall(o)
+		case k.remembered.Shut != nil && o.Outcome == probes.OutcomeAnswered:
+			k.remembered = session.Remembered{}
 		}
 	}
 	if !after.Verified.IsZero() {

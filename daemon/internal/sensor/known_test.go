@@ -39,3 +39,44 @@ func TestExtrasAreDueOnceADay(t *testing.T) {
 			inventory.Standing{Status: inventory.Present})
 	}
 }
+
+// TestShutServerIsRemembered: a TLS server that lets nobody in is known by what
+// it showed, until it shows something else, and all of it is looked at anew once
+// a day.
+func TestShutServerIsRemembered(t *testing.T) {
+	w := newWorld(t, 25)
+	cfg := configOf(w, newStore(w))
+	now := time.Unix(1e9, 0)
+	cfg.Now = func() time.Time { return now }
+	s := New(cfg)
+	shut := func(remembered bool) probes.Observation {
+		return probes.Observation{Outcome: probes.OutcomeAnswered, Strength: probes.Table,
+			Tunnel: probes.TLS, Offer: 5,
+			TLS: []probes.TLSFacts{{Version: "SSLv3", Alert: "handshake failure", Remembered: remembered}}}
+	}
+	for i, step := range []struct {
+		after time.Duration
+		due   bool
+		shut  bool // is known before
+		seen  probes.Observation
+	}{
+		{0, true, false, shut(false)},
+		{time.Hour, false, true, shut(true)},
+		{time.Hour, false, true, probes.Observation{Outcome: probes.OutcomeSilent, Strength: probes.Table}},
+		{refreshEvery, true, true, shut(false)},
+		{time.Hour, false, true, probes.Observation{Outcome: probes.OutcomeAnswered, Strength: probes.Unmatched}},
+		{time.Hour, false, false, shut(false)},
+		{time.Hour, false, true, probes.Observation{Outcome: probes.OutcomeAnswered, Strength: probes.Hard, Probe: "NULL"}},
+		{time.Hour, false, false, shut(false)},
+		{time.Hour, false, false, shut(false)}, // the probe is the better memory
+	} {
+		now = now.Add(step.after)
+		k := s.known[keyOf(25)]
+		r := k.recall(now)
+		if r.Extras != step.due || (r.Shut != nil) != step.shut || step.shut && r.Offer != 5 {
+			t.Errorf("visit %d: %+v, want due %v, shut %v", i, r, step.due, step.shut)
+		}
+		s.learn(&inventory.Visit{Key: keyOf(25), Watch: "lan", Observation: step.seen},
+			inventory.Standing{Status: inventory.Present})
+	}
+}
