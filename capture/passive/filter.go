@@ -4,10 +4,12 @@ import "golang.org/x/net/bpf"
 
 // What the filters look for.
 const (
-	etherARP  = 0x0806
-	etherIPv4 = 0x0800
-	etherIPv6 = 0x86dd
-	etherSize = 14
+	etherARP     = 0x0806
+	etherIPv4    = 0x0800
+	etherIPv6    = 0x86dd
+	etherVLAN    = 0x8100
+	etherService = 0x88a8 // the outer of two VLAN tags
+	tagSize      = 4
 
 	protoHopByHop = 0
 	protoTCP      = 6
@@ -102,20 +104,32 @@ type layer struct {
 	six bool
 }
 
-// packets tells IPv4 from IPv6 for body, and keeps so much of ARP.
+// packets tells IPv4 from IPv6 for body, and keeps so much of ARP. It looks
+// behind one VLAN tag, as the kernel takes off one only, and only of frames
+// that came in.
 func packets(ether bool, arp uint32, body func(layer) block) []bpf.Instruction {
 	var b block
 	if ether {
-		b = block{bpf.LoadAbsolute{Off: 12, Size: 2}}
-		b.add(equal(etherARP, accept(arp)))
-		b.add(equal(etherIPv4, v4(layer{ip: etherSize}, body)))
-		b.add(equal(etherIPv6, append(body(layer{ip: etherSize, six: true}), accept(0)...)))
+		b = etherTypes(12, arp, body)
+		tagged := etherTypes(12+tagSize, arp, body)
+		b.add(equal(etherVLAN, append(tagged, accept(0)...)))
+		b.add(equal(etherService, append(tagged, accept(0)...)))
 	} else {
 		b = block{bpf.LoadAbsolute{Off: 0, Size: 1}, bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xf0}}
 		b.add(equal(0x40, v4(layer{}, body)))
 		b.add(equal(0x60, append(body(layer{six: true}), accept(0)...)))
 	}
 	return append(b, accept(0)...)
+}
+
+// etherTypes looks at the type that lies at the offset, and leaves it in A if
+// it is another.
+func etherTypes(at, arp uint32, body func(layer) block) block {
+	b := block{bpf.LoadAbsolute{Off: at, Size: 2}}
+	b.add(equal(etherARP, accept(arp)))
+	b.add(equal(etherIPv4, v4(layer{ip: at + 2}, body)))
+	b.add(equal(etherIPv6, append(body(layer{ip: at + 2, six: true}), accept(0)...)))
+	return b
 }
 
 // v4 drops fragments but the first and loads X with the header's size.

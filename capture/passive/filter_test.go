@@ -65,6 +65,11 @@ func TestFilters(t *testing.T) {
 			} else if c.kind == 0x88cc {
 				continue
 			}
+			if header && c.kind != 0x88cc { // behind a tag that nobody took off
+				in := ether(etherVLAN, append([]byte{0, 7, byte(c.kind >> 8), byte(c.kind)}, c.packet...))
+				runs(t, c.name+", tagged", first, in, c.handshake)
+				runs(t, c.name+", tagged, datagrams", second, in, c.datagram)
+			}
 			runs(t, c.name, first, b, c.handshake)
 			runs(t, c.name+", datagrams", second, b, c.datagram)
 			for i := range b { // cut off anywhere: dropped or taken, no fault

@@ -248,6 +248,21 @@ func TestWatchTrafficOfOthers(t *testing.T) {
 	t.Logf("%+v", end.Stats)
 }
 
+// What a trunk carries is seen on the trunk itself, as on the port of a mirror.
+func TestWatchTaggedTraffic(t *testing.T) {
+	pair, near, _ := capturetest.NewTrunk(t)
+	p := startWatch(t, pair.Sensor, watchSpec{Interfaces: []string{near.Name}, Promiscuous: true})
+	addr := capturetest.Target4.String() + ":80"
+	serve(t, pair.Target, "tcp", addr)
+	ask(t, pair.Sensor, "tcp", addr, 0)
+	// Where the test itself puts the tags on, no capture on the box sees what
+	// it sends, so the answer may come alone.
+	await(t, p, func(s Sighting) bool {
+		s.Begun = false
+		return isService("tcp", addr, false)(s)
+	}, nil)
+}
+
 // Our own sweep's ports are no news on this box, and are on others.
 func TestOwnPortsAreNoNews(t *testing.T) {
 	pair := capturetest.NewPair(t)

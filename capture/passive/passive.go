@@ -33,8 +33,7 @@
 // # What is not seen
 //
 // Fragments but the first, IPv6 extension headers other than a hop-by-hop
-// header before MLD, VLAN tags that the network card left in the frame
-// (capture on the VLAN's own interface instead), and DHCPv6.
+// header before MLD, what has two VLAN tags, and DHCPv6.
 package passive
 
 import (
@@ -90,8 +89,9 @@ type Config struct {
 	// which these are is looked up every few seconds.
 	Interfaces []string
 	Overlaps   func(netip.Prefix) bool
-	// Promiscuous also looks at frames between other hosts, as on the port of a
-	// mirror. It puts the interfaces into that mode for as long as it runs.
+	// Promiscuous also looks at frames between other hosts and of VLANs that
+	// pass the interface, as on the port of a mirror. It puts the interfaces
+	// into that mode for as long as it runs. VLANs are not told apart.
 	Promiscuous bool
 
 	Contains Contains
@@ -122,8 +122,9 @@ const (
 	// kernel does for its receiver, 260 of them here, so 400,000 take 18 % of a
 	// core. It is twice the flood that discovery must bear unharmed.
 	framesPerSecond = 400_000
-	// rangesMost keeps the filter well below the kernel's 4,096 instructions:
-	// 64 ranges are looked for in two places with three instructions each.
+	// rangesMost keeps the filter below the kernel's 4,096 instructions: 64
+	// ranges are looked for in two places, three instructions each, for both
+	// versions of IP, without a tag and behind two kinds: 2,304.
 	rangesMost = 64
 	// parsedPerSecond bounds the DHCP and mDNS messages that are parsed: a
 	// quiet /16 sends some ten a second, and 2,000 take 1 % of a core.

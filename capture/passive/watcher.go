@@ -203,7 +203,8 @@ func (w *Watcher) listen(ctx context.Context, name string, k kind, tried func())
 	for ctx.Err() == nil {
 		s, err := w.open(link.Config{
 			Interface: name, Filter: k.filter, RingBytes: k.ring, Linger: linger,
-			Outgoing: true, Promiscuous: w.cfg.Promiscuous, AllMulticast: true,
+			Outgoing: true, AllMulticast: true,
+			Promiscuous: w.cfg.Promiscuous, Tagged: w.cfg.Promiscuous,
 		})
 		if errors.Is(err, link.ErrNoPermission) || errors.Is(err, link.ErrUnsupported) {
 			return err
