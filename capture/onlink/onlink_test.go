@@ -3,6 +3,7 @@ package onlink
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 	"testing"
@@ -286,4 +287,67 @@ func TestEchoTakesItsOwnAnswersOnly(t *testing.T) {
 			t.Errorf("%x is taken", id)
 		}
 	}
+}
+
+func TestSweepGoesOnWhereItStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLAN()
+		f := newFinder(t, l)
+		p := capture.Plan{Addrs: list("198.18.1.0", 64), Seed: 5, From: 60}
+		stats, err := f.Sweep(t.Context(), "", p, func(Host) {})
+		if err != nil || stats.Targets != 4 || stats.Sent != 12 || len(l.asked) != 4 {
+			t.Errorf("%+v, asked %d, %v", stats, len(l.asked), err)
+		}
+	})
+}
+
+func TestSweepEndsWhenAllHaveAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLAN()
+		for i, a := range list("198.18.1.0", 64) {
+			l.hosts[a] = [6]byte{2, 0, 0, 1, 0, byte(i)}
+		}
+		f := newFinder(t, l)
+		began := time.Now()
+		if _, err := f.Sweep(t.Context(), "", capture.Plan{Addrs: list("198.18.1.0", 64)}, func(Host) {}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Sweep(t.Context(), "", capture.Plan{Addrs: list("198.18.1.0", 0)}, func(Host) {}); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took != 0 {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+func TestResolverFindsMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLAN()
+		l.add("198.18.0.5", 5)
+		l.add("198.18.0.6", 6)
+		l.add("203.0.113.1", 113) // a router that no route has on the link
+		l.add("fe80::fe", 99)
+		f := newFinder(t, l)
+		h := hopTo(t, l, "198.18.0.5")
+		got := map[string]byte{}
+		ask := func(h route.Hop, addrs ...string) {
+			t.Helper()
+			var list []netip.Addr
+			for _, a := range addrs {
+				list = append(list, netip.MustParseAddr(a))
+			}
+			err := Resolver{f}.Resolve(t.Context(), h, list, func(a netip.Addr, mac [6]byte) { got[a.String()] = mac[5] })
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		ask(h, "198.18.0.5", "198.18.0.7", "198.18.0.6", "198.18.0.5", "203.0.113.1")
+		h.Src = own6
+		ask(h, "fe80::fe")
+		want := map[string]byte{"198.18.0.5": 5, "198.18.0.6": 6, "203.0.113.1": 113, "fe80::fe": 99}
+		if !maps.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	})
 }

@@ -60,9 +60,11 @@ type sweep struct {
 	watched map[int]func()
 	stats   Stats // but Alive, likewise
 
+	complete chan struct{} // closed when left becomes 0
+
 	mu    sync.Mutex // guards what follows, and is held during yield
 	done  []uint64   // a bit for each address that needs no more asking
-	left  uint64
+	left  uint64     // addresses without it
 	alive uint64
 	yield func(Host)
 }
@@ -77,8 +79,15 @@ func (f *Finder) newSweep(via string, p capture.Plan, yield func(Host)) (*sweep,
 	if err != nil {
 		return nil, err
 	}
-	w := &sweep{via: via, addrs: p.Addrs, order: order, skip: p.Skip, from: p.From, yield: yield,
-		watched: map[int]func(){}, done: make([]uint64, (n+63)/64), left: n}
+	w := &sweep{via: via, addrs: p.Addrs, order: order, skip: p.Skip, yield: yield,
+		watched: map[int]func(){}, done: make([]uint64, (n+63)/64), left: n, complete: make(chan struct{})}
+	if n == 0 {
+		close(w.complete)
+	}
+	for i := range min(p.From, n) {
+		_, _, rank := order.At(i)
+		w.finish(rank)
+	}
 	w.accept = func(s *station, p *frame.Packet) (Host, bool) {
 		a, mac, ok := answerOf(s, p)
 		reason := "arp-response"
@@ -90,7 +99,7 @@ func (f *Finder) newSweep(via string, p capture.Plan, yield func(Host)) (*sweep,
 	return w, nil
 }
 
-// run asks each address that fits, as often as Tries says, until it answers.
+// run asks each address that fits (all, if that is nil), as often as Tries says, until it answers.
 func (w *sweep) run(ctx context.Context, f *Finder, fits func(route.Hop) bool,
 	ask func(context.Context, netip.Addr) error) error {
 	defer func() {
@@ -103,12 +112,12 @@ func (w *sweep) run(ctx context.Context, f *Finder, fits func(route.Hop) bool,
 	}()
 	n := w.addrs.Len()
 	for try := range f.cfg.Tries {
-		for i := w.from; i < n; i++ {
+		for i := range n {
 			a, _, rank := w.order.At(i)
 			if w.isDone(rank) {
 				continue
 			}
-			if try == 0 && !w.wanted(f, a, fits) || w.skip != nil && w.skip(a) {
+			if try == 0 && fits != nil && !w.wanted(f, a, fits) || w.skip != nil && w.skip(a) {
 				w.stats.Skipped++
 				w.finish(rank)
 				continue
@@ -123,10 +132,7 @@ func (w *sweep) run(ctx context.Context, f *Finder, fits func(route.Hop) bool,
 				return fmt.Errorf("ask %s: %w", a, err)
 			}
 		}
-		if w.from == 0 && w.allDone() {
-			break
-		}
-		if err := sleep(ctx, f.cfg.Retry); err != nil {
+		if all, err := w.rest(ctx, f.cfg.Retry); all || err != nil {
 			return err
 		}
 	}
@@ -159,15 +165,13 @@ func (w *sweep) tell(h Host, link string) {
 	if h.Addr.IsLinkLocalUnicast() && h.Addr.Is6() {
 		zoned := h.Addr.WithZone(link)
 		if r, there := w.order.Rank(zoned, 0); there {
-			rank, ok = r, true
+			rank, ok, h.Addr = r, true, zoned
 		}
-		h.Addr = zoned
 	}
 	if !ok || w.done[rank/64]&(1<<(rank%64)) != 0 || w.skip != nil && w.skip(h.Addr) {
 		return
 	}
-	w.done[rank/64] |= 1 << (rank % 64)
-	w.left--
+	w.mark(rank)
 	w.alive++
 	w.yield(h)
 }
@@ -181,14 +185,31 @@ func (w *sweep) isDone(rank uint64) bool {
 func (w *sweep) finish(rank uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.done[rank/64] |= 1 << (rank % 64)
-	w.left--
+	if w.done[rank/64]&(1<<(rank%64)) == 0 { // it may have answered just now
+		w.mark(rank)
+	}
 }
 
-func (w *sweep) allDone() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.left == 0
+// mark notes that an address needs no more asking; mu is held.
+func (w *sweep) mark(rank uint64) {
+	w.done[rank/64] |= 1 << (rank % 64)
+	if w.left--; w.left == 0 {
+		close(w.complete)
+	}
+}
+
+// rest waits for answers, until all have come. It says whether they have.
+func (w *sweep) rest(ctx context.Context, d time.Duration) (bool, error) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-w.complete:
+		return true, nil
+	case <-t.C:
+		return false, nil
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
 }
 
 // seed gives an order that nobody can foretell.
