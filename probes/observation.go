@@ -105,6 +105,7 @@ type Observation struct {
 	Errors   []string  `json:"-"` // what went wrong beside the result, for the log
 	Goodbyes int       `json:"-"` // connections that were left with the protocol's own word, which is no probe
 	Offer    int       `json:"-"` // which of the ways to offer TLS was let in, or else showed most; 0: the first, or none
+	Turn     int       `json:"-"` // which of the further names is to be asked by next, from 1; 0: not known
 	Answers  []Answer  `json:"-"` // what the probes drew, in the order asked; only without a hard match
 }
 

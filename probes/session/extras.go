@@ -63,11 +63,9 @@ func (m *Machine) dueExtras() (todo []func()) {
 	due := m.known.Extras || m.known.Probe == "" || m.known.Service != o.Service
 	if o.Tunnel != probes.NoTunnel {
 		if due {
-			for _, name := range m.furtherNames() {
-				todo = append(todo, func() { m.askByName(name) })
-			}
+			return m.dueNames()
 		}
-		return todo
+		return nil
 	}
 	if due && m.mayStartTLS() {
 		todo = append(todo, m.startTLS)

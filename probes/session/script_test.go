@@ -165,6 +165,8 @@ func machineFor(t *testing.T, db *probes.Database, visit map[string]string) *Mac
 			known.Extras = true
 		case "known-service":
 			known.Service = value
+		case "turn":
+			known.Turn = number(value)
 		case "known-program":
 			known.Program = uint32(number(value))
 		case "ehlo":
@@ -241,7 +243,7 @@ func compare(t *testing.T, s *sim, o probes.Observation, want map[string]string)
 		"tls": facts, "cert": cert, "asked": strings.Join(o.Asked, " "),
 		"connections": strconv.Itoa(o.Cost.Connections), "probes": strconv.Itoa(o.Cost.Probes),
 		"took": (time.Duration(o.Cost.Millis) * time.Millisecond).String(),
-		"most": strconv.Itoa(s.most), "goodbyes": strconv.Itoa(o.Goodbyes),
+		"turn": strconv.Itoa(o.Turn), "most": strconv.Itoa(s.most), "goodbyes": strconv.Itoa(o.Goodbyes),
 	}
 	for name, value := range want {
 		switch have, known := got[name]; {

@@ -95,6 +95,7 @@ type Remembered struct {
 	Soft string // the service, if it was only a soft match: enough again
 
 	Service string // Observation.Service
+	Turn    int    // Observation.Turn
 	Program uint32 // that a grinder found; 0: none
 
 	// Extras says that what is asked beside the identity is due again. It is
@@ -106,7 +107,7 @@ type Remembered struct {
 
 // Recall gives what the next visit should remember of an observation.
 func Recall(o *probes.Observation) Remembered {
-	r := Remembered{Probe: o.Probe, Tunnel: o.Tunnel, Offer: o.Offer, Service: o.Service}
+	r := Remembered{Probe: o.Probe, Tunnel: o.Tunnel, Offer: o.Offer, Service: o.Service, Turn: o.Turn}
 	if o.Strength == probes.Soft {
 		r.Soft = o.Service
 	}

@@ -28,6 +28,7 @@ func (v *visit) observe(now time.Time) probes.Observation {
 		Asked:     v.names,
 		Errors:    v.errors,
 		Goodbyes:  v.goodbyes,
+		Turn:      v.known.Turn,
 		Cost: probes.Cost{
 			Connections: v.budget.connections,
 			Probes:      v.budget.probes,

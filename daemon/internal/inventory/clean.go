@@ -25,7 +25,7 @@ const (
 
 	maxNames = 8
 	maxCPEs  = 8
-	maxTLS   = 4
+	maxTLS   = maxNames // one for each
 )
 
 // clean gives the observation as it may be kept: strings of bounded length

@@ -18,7 +18,7 @@ var shortenings = []func(*event.Event){
 		}
 	},
 	func(ev *event.Event) { ev.Evidence = nil },
-	func(ev *event.Event) { eachEndpoint(ev, func(o *probes.Observation) { cutTLS(o, maxTLS, 8) }) },
+	func(ev *event.Event) { eachEndpoint(ev, func(o *probes.Observation) { cutTLS(o, 4, 8) }) },
 	func(ev *event.Event) { eachEndpoint(ev, func(o *probes.Observation) { cutTLS(o, 1, 2) }) },
 	func(ev *event.Event) { eachEndpoint(ev, cutLists) },
 	func(ev *event.Event) { eachEndpoint(ev, cutStrings) },
