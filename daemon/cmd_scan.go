@@ -69,7 +69,9 @@ such as 192.0.2.1-9, or a host name.
 
 A scan is quicker than the daemon: by default 1,000 packets per second in all,
 200 per second and 8 connections at once to one address. Addresses that the
-sensor's configuration excludes are left out here too.`,
+sensor's configuration excludes are left out here too. An address that turns out
+to be a printer, a controller or a power supply is asked one thing at a time and
+slowly, unless --include-held and --industrial both say that none can be harmed.`,
 		Example: `  sonde scan 127.0.0.1 -p 1-1024
   sonde scan 192.168.1.0/24 --udp -o json
   sonde scan fe80::1%eth0 -p ssh,http,https`,
@@ -241,6 +243,13 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 		Names: func(a netip.Addr) []string {
 			return slices.Concat(t.names[a], o.names)
 		},
+	}
+	if how := o.how; !how.allow.Held || !how.allow.Industrial {
+		how.careful = true
+		if plan.Careful, err = visits.of(how); err != nil {
+			return err
+		}
+		plan.CarefulHost = func(a netip.Addr) { lim.Careful(a, true) }
 	}
 	var written error
 	if o.output == "json" {

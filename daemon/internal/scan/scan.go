@@ -15,15 +15,7 @@ import (
 	"sonde/capture"
 	"sonde/daemon/internal/report"
 	"sonde/probes"
-	"sonde/probes/session"
 )
-
-// A Visitor asks one endpoint what runs there. It calls done once, from any
-// goroutine, perhaps before Begin returns; done does not block. Cancel ends the
-// visit soon, and may be called after done.
-type Visitor interface {
-	Begin(ep probes.Endpoint, known session.Remembered, done func(probes.Observation)) (cancel func(reason error))
-}
 
 // A Sweeper finds out which targets answer; see capture.Connect. It need not
 // tell of those that are silent, only count them among its targets.
@@ -38,6 +30,10 @@ type Plan struct {
 	Visits  int // conversations at once, at least 1
 	Sweeper Sweeper
 	Visitor Visitor
+	// Careful asks hosts that turn out to be fragile, which CarefulHost is told
+	// of once; both may be nil.
+	Careful     Visitor
+	CarefulHost func(netip.Addr)
 	// Complete adds to each result of a visit what only a scan tells, before
 	// Found has it, from the same goroutine. May be nil.
 	Complete func(*probes.Observation)
@@ -66,6 +62,7 @@ type Result struct {
 // host collects what is known of one address.
 type host struct {
 	up     bool
+	frail  bool           // asked with care
 	told   map[string]int // replies by network
 	hidden map[report.Hidden]int
 	ports  []probes.Observation
@@ -83,13 +80,6 @@ type pass struct {
 	hosts map[netip.Addr]*host
 	air   map[*flight]struct{} // conversations that may be cancelled
 	ended error                // why none begins any more
-}
-
-// A flight is one conversation.
-type flight struct {
-	reply  capture.Reply
-	cancel func(reason error)
-	seen   *probes.Observation // nil until it is over
 }
 
 // Run scans. When ctx ends early the result has what was found by then, open
@@ -125,16 +115,6 @@ func (p *pass) takeResults(ctx context.Context) {
 			}
 			p.land(f)
 		}
-	}
-}
-
-// cancel ends all conversations, and those to come.
-func (p *pass) cancel(reason error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.ended = reason
-	for f := range p.air {
-		f.cancel(reason)
 	}
 }
 
@@ -202,61 +182,6 @@ func (p *pass) take(ctx context.Context, r capture.Reply) {
 			Transport: probes.Transport(r.Network), State: probes.Open, Reason: r.Reason,
 			Strength: probes.Unmatched, Outcome: probes.OutcomeInconclusive})
 	}
-}
-
-// visit begins to ask what runs at an open port.
-func (p *pass) visit(r capture.Reply) {
-	ep := probes.Endpoint{Addr: r.Addr.Addr(), Port: r.Addr.Port(),
-		Transport: probes.Transport(r.Network)}
-	if p.Names != nil {
-		ep.Names = p.Names(ep.Addr)
-	}
-	f := &flight{reply: r}
-	p.visits.Add(1)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.air[f] = struct{}{}
-	f.cancel = p.Visitor.Begin(ep, session.Remembered{}, func(o probes.Observation) {
-		f.seen = &o
-		p.results <- f
-	})
-	if p.ended != nil {
-		f.cancel(p.ended)
-	}
-}
-
-// land takes the result of a conversation. One that was cut short is listed as
-// open, and not told as identified.
-func (p *pass) land(f *flight) {
-	defer p.visits.Done()
-	p.mu.Lock()
-	delete(p.air, f)
-	whole := p.ended == nil
-	p.mu.Unlock()
-	if p.Complete != nil {
-		p.Complete(f.seen)
-	}
-	if f.seen.State != probes.Open {
-		// It was open a moment ago: that is what a scan tells.
-		f.seen.State, f.seen.Reason = probes.Open, f.reply.Reason
-	}
-	p.add(*f.seen)
-	<-p.slots
-	if !whole {
-		return
-	}
-	p.progress.Visits.Add(1)
-	if p.Found != nil {
-		p.Found(*f.seen)
-	}
-}
-
-// add keeps an open port.
-func (p *pass) add(obs probes.Observation) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	h := p.at(obs.Addr)
-	h.ports = append(h.ports, obs)
 }
 
 // at gives the host of an address. The caller holds p.mu.

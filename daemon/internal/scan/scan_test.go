@@ -461,3 +461,54 @@ func (e *endings) Begin(ep probes.Endpoint, _ session.Remembered, done func(prob
 		})
 	}
 }
+
+// TestPrinterIsAskedWithCare: once one port says what the host is, all others
+// of it are asked anew by who is careful, those too that are found later; what
+// has its identity stays, and other hosts go on as before.
+func TestPrinterIsAskedWithCare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &replies{}
+		for _, a := range []string{"127.0.0.1", "127.0.0.2"} {
+			for port := range 3 {
+				s.list = append(s.list, reply(a, 80+port, "tcp", capture.Accepted, "syn-ack"))
+			}
+		}
+		s.list = append(s.list, reply("127.0.0.1", 9000, "tcp", capture.Accepted, "syn-ack"))
+		says := func(who string) func(probes.Endpoint) probes.Observation {
+			return func(ep probes.Endpoint) probes.Observation {
+				o := probes.Observation{State: probes.Open, Outcome: probes.OutcomeAnswered, Reason: who,
+					Strength: probes.Unmatched}
+				if ep.Port == 80 && ep.Addr == netip.MustParseAddr("127.0.0.1") {
+					o.Strength, o.Device = probes.Hard, "printer"
+				}
+				return o
+			}
+		}
+		usual := &visitor{answer: says("usual"), take: func(port uint16) time.Duration {
+			return time.Duration(port-79) * 2 * time.Millisecond
+		}}
+		careful := &visitor{answer: says("careful"), take: always(time.Second)}
+		var told []netip.Addr
+		var found []string
+		res, err := Run(t.Context(), Plan{Sweeps: once, Visits: 20, Sweeper: s, Visitor: usual, Careful: careful,
+			CarefulHost: func(a netip.Addr) { told = append(told, a) },
+			Found: func(o probes.Observation) {
+				found = append(found, fmt.Sprintf("%s:%d %s", o.Addr, o.Port, o.Reason))
+			}}, &Progress{})
+		if err != nil || res.Open != 7 {
+			t.Fatalf("%d open, %v", res.Open, err)
+		}
+		slices.Sort(found)
+		want := []string{"127.0.0.1:80 usual", "127.0.0.1:81 careful", "127.0.0.1:82 careful",
+			"127.0.0.1:9000 careful", "127.0.0.2:80 usual", "127.0.0.2:81 usual", "127.0.0.2:82 usual"}
+		if d := cmp.Diff(want, found); d != "" {
+			t.Errorf("found:\n%s", d)
+		}
+		if len(told) != 1 || told[0] != netip.MustParseAddr("127.0.0.1") {
+			t.Errorf("told of %v", told)
+		}
+		if len(careful.asked) != 3 {
+			t.Errorf("%d asked with care", len(careful.asked))
+		}
+	})
+}

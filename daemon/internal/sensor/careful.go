@@ -1,42 +1,23 @@
 package sensor
 
 import (
-	"errors"
 	"net/netip"
-	"slices"
 	"time"
 
 	"sonde/daemon/internal/event"
+	"sonde/daemon/internal/fragile"
 	"sonde/daemon/internal/inventory"
 	"sonde/probes"
 )
 
-// Printers, controllers and power supplies have small stacks that stop, print
-// or switch off for what others shrug at. A host of which one endpoint was
-// identified as that is asked with care, at all of its endpoints: by a Visitor
-// of its own ([Watch.Careful]) and within less ([Config.Careful]).
-
-// fragile are the device types of such hosts, in the words of the signatures.
-// What those call specialized is controllers, meters, instruments and the like.
-var fragile = []string{"printer", "print server", "power-device", "power-misc", "specialized"}
-
-// fragileServices speak for themselves, whatever else is known of the device.
-var fragileServices = []string{"modbus", "iso-tsap", "bacnet", "EtherNet-IP-2", "hp-pjl"}
+// A host of which one endpoint was identified as fragile is asked with care at
+// all of its endpoints: by a Visitor of its own ([Watch.Careful]) and within less
+// ([Config.Careful]).
 
 // carefulFor is how long a host is asked with care after the endpoint that told
 // what it is has gone: a printer whose web page was switched off is still one,
 // an address that was handed to a laptop is not.
 const carefulFor = 7 * 24 * time.Hour
-
-// errCareful ends visits that began when nobody knew how fragile their host is.
-var errCareful = errors.New("the host is to be asked with care")
-
-// isFragile tells whether an observation says that its host is. Only a hard
-// match names a device.
-func isFragile(o *probes.Observation) bool {
-	return o.Strength == probes.Hard &&
-		(slices.Contains(fragile, o.Device) || slices.Contains(fragileServices, o.Service))
-}
 
 // witnesses are the endpoints of a host that say that it is fragile, with the
 // time until which each counts; zero: as long as it is there.
@@ -48,7 +29,7 @@ func (s *Sensor) weigh(k event.Key, o *probes.Observation, after inventory.Stand
 	h := hostOf(k)
 	until, spoke := s.fragile[h][k]
 	switch {
-	case isFragile(o):
+	case fragile.Host(o):
 		s.testify(h, k, time.Time{})
 	case !spoke:
 	case after.Status == inventory.Gone, after.Status == inventory.Unknown:
@@ -116,7 +97,7 @@ func (s *Sensor) recallAll(h hostID) {
 	for f := range s.air {
 		if hostOf(f.key) == h && f.watch.Careful != nil && !f.taken {
 			f.recalled = true
-			f.cancel(errCareful)
+			f.cancel(fragile.ErrRecalled)
 		}
 	}
 }

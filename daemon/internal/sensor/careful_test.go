@@ -11,35 +11,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sonde/daemon/internal/event"
+	"sonde/daemon/internal/fragile"
 	"sonde/daemon/internal/inventory"
 	"sonde/match"
 	"sonde/probes"
 )
-
-func TestIsFragile(t *testing.T) {
-	for _, c := range []struct {
-		device, service string
-		strength        probes.Strength
-		want            bool
-	}{
-		{"printer", "http", probes.Hard, true},
-		{"print server", "telnet", probes.Hard, true},
-		{"power-device", "snmp", probes.Hard, true},
-		{"specialized", "ftp", probes.Hard, true},
-		{"", "modbus", probes.Hard, true},
-		{"", "hp-pjl", probes.Hard, true},
-		{"", "modbus", probes.Table, false}, // only the port number says so
-		{"", "modbus", probes.Soft, false},
-		{"", "printer", probes.Hard, false}, // LPD runs on servers
-		{"router", "http", probes.Hard, false},
-		{"", "ssh", probes.Hard, false},
-	} {
-		o := probes.Observation{Strength: c.strength, Identity: match.Identity{Service: c.service, Device: c.device}}
-		if got := isFragile(&o); got != c.want {
-			t.Errorf("%+v: %v", c, got)
-		}
-	}
-}
 
 // grants notes who was granted less, and who no more.
 type grants []string
@@ -85,7 +61,7 @@ func TestPrinterIsAskedWithCareAtOnce(t *testing.T) {
 					switch {
 					case a.ep.Addr == other && a.reason != nil:
 						t.Errorf("%v of the other host was ended", a.ep.Port)
-					case a.ep.Addr == addr && a.ep.Port != 80 && !errors.Is(a.reason, errCareful):
+					case a.ep.Addr == addr && a.ep.Port != 80 && !errors.Is(a.reason, fragile.ErrRecalled):
 						t.Errorf("port %d was not ended: %v", a.ep.Port, a.reason)
 					case a.ep.Addr == other:
 						usual.end(a, probes.OutcomeAnswered, "syn-ack")
