@@ -45,6 +45,7 @@ var mayNotImport = map[string][]string{
 	"sonde/capture":         {"sonde/capture/frame", "sonde/capture/link", "sonde/capture/route", "sonde/capture/onlink", "sonde/capture/sweep", "sonde/capture/passive"},
 	"sonde/capture/route":   {"sonde/capture/frame", "sonde/capture/link", "sonde/capture/onlink", "sonde/capture/sweep", "sonde/capture/passive"},
 	"sonde/capture/onlink":  {"sonde/capture/sweep", "sonde/capture/passive"},
+	"sonde/capture/sweep":   {"sonde/capture/passive"},
 }
 
 // onlyIn names modules that stay inside one folder, so that they can be
