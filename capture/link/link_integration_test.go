@@ -27,15 +27,21 @@ func open(t testing.TB, ns *capturetest.Namespace, how func(link.Config) (*link.
 	return s
 }
 
-// listen receives into a channel until the socket is closed; the last value of
-// errs is why Receive ended.
+// listen receives into a channel until the socket is closed; what does not fit
+// is left out, so that Receive always goes on. The last value of errs is why it
+// ended.
 func listen(t testing.TB, s *link.Socket) (frames <-chan []byte, errs <-chan error) {
 	t.Helper()
 	f, e := make(chan []byte, 1<<16), make(chan error, 16)
 	go func() {
 		defer close(e)
 		for {
-			err := s.Receive(func(b []byte, _ time.Time) { f <- bytes.Clone(b) })
+			err := s.Receive(func(b []byte, _ time.Time) {
+				select {
+				case f <- bytes.Clone(b):
+				default:
+				}
+			})
 			e <- err
 			if errors.Is(err, net.ErrClosed) {
 				return
@@ -94,6 +100,24 @@ func TestEthernet(t *testing.T) {
 	}
 	if c := s.Counters(); c.Sent != 2 || c.Received != 2 || c.Dropped != 0 {
 		t.Errorf("%+v", c)
+	}
+}
+
+// TestBridge sends on a bridge, whose port leads to the target.
+func TestBridge(t *testing.T) {
+	p := capturetest.NewPair(t)
+	br := capturetest.Port{In: p.Sensor, Name: "br0"}
+	p.Sensor.IP(t, "link", "add", br.Name, "type", "bridge")
+	p.Sensor.IP(t, "address", "flush", "dev", p.Near.Name)
+	p.Sensor.IP(t, "link", "set", p.Near.Name, "master", br.Name)
+	br.Up(t)
+	br.Address(t, capturetest.Sensor4.String()+"/24")
+	s := open(t, p.Sensor, link.Open, link.Config{Interface: br.Name, Filter: link.SweepFilter(portLo, portHi)})
+	frames, _ := listen(t, s)
+	path := &frame.Path{Medium: frame.Ethernet, Src: br.MAC(t), Dst: p.Far.MAC(t)}
+	send(t, s, path, capturetest.Sensor4, capturetest.Target4, portLo, 81)
+	if got := next(t, s, frames); got.Src != capturetest.Target4 || got.Flags&frame.FlagRST == 0 {
+		t.Errorf("%+v", got)
 	}
 }
 
