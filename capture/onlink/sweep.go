@@ -52,7 +52,6 @@ type sweep struct {
 	addrs  capture.Addrs
 	order  capture.Order
 	skip   func(netip.Addr) bool
-	from   uint64
 	accept func(s *station, p *frame.Packet) (Host, bool)
 
 	// watched are the interfaces that answers are taken from, with what ends
