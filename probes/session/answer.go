@@ -65,6 +65,14 @@ func (a *answer) add(now time.Time, b []byte) {
 	}
 }
 
+// stir notes at now that the peer goes on sending, though nothing of it can be
+// read yet.
+func (a *answer) stir(now time.Time) {
+	if a.end == growing && a.heard() {
+		a.last = now
+	}
+}
+
 // finish makes a growing answer final in the given way.
 func (a *answer) finish(how ending) {
 	if a.end == growing {

@@ -38,6 +38,9 @@ const (
 	Secured
 	// Unsecured: it failed, and the connection is gone.
 	Unsecured
+	// Stirred: a part of what will be Received came, and not all that it takes
+	// to tell what: a TLS record arrives in several segments.
+	Stirred
 	// Woken: the time of the latest Wake has come.
 	Woken
 	// Cancelled: the visit is to end at once with what is known; Err is why.

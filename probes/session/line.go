@@ -92,6 +92,8 @@ func (m *Machine) told(l *line, e Event) {
 		case l.phase == listening && m.fromPeer(e.From):
 			m.take(l, e.Data)
 		}
+	case Stirred:
+		l.answer.stir(m.now)
 	case Rejected:
 		m.rejected(l, e)
 	case Ended:

@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -351,5 +352,51 @@ func TestTunnelFlood(t *testing.T) {
 	visitTunnel(t, ep, m)
 	if heard < enough {
 		t.Errorf("heard %d bytes, ended by %v", heard, m.events)
+	}
+}
+
+// A drip is a connection whose writes arrive in pieces once it is told so.
+type drip struct {
+	net.Conn
+	slow atomic.Bool
+}
+
+func (d *drip) Write(b []byte) (int, error) {
+	const piece, pause = 100, 150 * time.Millisecond
+	if !d.slow.Load() {
+		return d.Conn.Write(b)
+	}
+	n := 0
+	for p := range slices.Chunk(b, piece) {
+		if _, err := d.Conn.Write(p); err != nil {
+			return n, err
+		}
+		n += len(p)
+		time.Sleep(pause)
+	}
+	return n, nil
+}
+
+// TestRecordInPieces: while the segments of one record arrive, the peer is not
+// silent, though none of them can be read before the last.
+func TestRecordInPieces(t *testing.T) {
+	cfg := &tls.Config{Certificates: []tls.Certificate{certificate(t)}}
+	ep := endpoint(serve(t, func(c net.Conn) {
+		d := &drip{Conn: c}
+		inside := tls.Server(d, cfg)
+		if inside.Handshake() != nil {
+			return
+		}
+		inside.Read(make([]byte, 100))
+		io.WriteString(inside, "ok")
+		d.slow.Store(true)
+		io.WriteString(inside, strings.Repeat(" ", 500)+"Box 7")
+		io.Copy(io.Discard, inside)
+	}), probes.TCP)
+	v := wholeVisitorOf(t, "Probe TCP NULL q||\nProbe TCP Ask q|ASK|\nrarity 1\nsslports 1-65535\n"+
+		"match ask m|^ok +Box (\\d)| p/Box/ v/$1/\nsoftmatch ask m|^ok|\n")
+	o := v.Visit(t.Context(), ep, session.Remembered{Probe: "Ask", Tunnel: probes.TLS})
+	if o.Strength != probes.Hard || o.Version != "7" {
+		t.Errorf("%s, %s, errors %q", o.Strength, o.Identity, o.Errors)
 	}
 }

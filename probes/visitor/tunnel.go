@@ -169,6 +169,10 @@ func (t *tunnel) mark() {
 func (t *tunnel) received(b []byte) {
 	if !t.bridge.received(b) {
 		t.shut() // errFlood will be told when the rest is read
+		return
+	}
+	if t.tls != nil && !t.closed {
+		t.tell(t.conn, session.Event{Kind: session.Stirred})
 	}
 }
 
