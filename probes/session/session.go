@@ -32,9 +32,9 @@
 // into waits that are over; connect.go and line.go open connections and wait
 // on them; climb.go is the visit up to the first probe, lane.go one probe,
 // ladder.go several side by side, udp.go the same without connections;
-// tunnel.go is about TLS, offering.go and dtls.go about its handshakes; judge.go
-// and verdict.go draw the conclusions. What is asked when the identity is known
-// begins in extras.go.
+// tunnel.go is about TLS, offering.go, resume.go and dtls.go about its
+// handshakes; judge.go and verdict.go draw the conclusions. What is asked when the
+// identity is known begins in extras.go.
 package session
 
 import (
