@@ -165,6 +165,11 @@ func machineFor(t *testing.T, db *probes.Database, visit map[string]string) *Mac
 			known.Extras = true
 		case "known-service":
 			known.Service = value
+		case "shut": // offer, version, cipher, certificate, alert
+			f := strings.SplitN(value, " ", 5)
+			known.Offer, known.Tunnel = number(f[0]), probes.TLS
+			known.Shut = &probes.TLSFacts{Version: f[1], Cipher: f[2],
+				Certificate: &probes.Certificate{SHA256: f[3]}, Alert: f[4]}
 		case "turn":
 			known.Turn = number(value)
 		case "known-program":
