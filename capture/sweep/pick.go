@@ -36,7 +36,9 @@ func (s *sender) pick(ctx context.Context) (probe, bool, error) {
 			return p, true, nil
 		}
 	}
-	s.wakeAt(s.due)
+	if s.again == nil { // else others that are due wait for it
+		s.wakeAt(s.due)
+	}
 	return probe{}, false, nil
 }
 
