@@ -284,7 +284,7 @@ func TestStarvedOfDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	low := before
-	low.Cur = nextFD(t) + 4
+	limitTo(&low.Cur, nextFD(t)+4)
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low); err != nil {
 		t.Fatal(err)
 	}
@@ -304,6 +304,9 @@ func TestStarvedOfDescriptors(t *testing.T) {
 }
 
 // nextFD is the lowest free descriptor.
+// limitTo sets a limit, which is signed on some systems.
+func limitTo[T int64 | uint64](limit *T, n uint64) { *limit = T(n) }
+
 func nextFD(t *testing.T) uint64 {
 	t.Helper()
 	f, err := os.Open("/dev/null")

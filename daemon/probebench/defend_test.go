@@ -220,41 +220,43 @@ func TestHundredVisits(t *testing.T) {
 		}
 	}
 	results := visitAll(t, list, (visits+streams-1)/streams).Visits
-	banned := map[string]bool{}
+	var doubtful []job
 	for i := 0; i < len(list); i += streams {
 		outcomes := map[probes.Outcome]int{}
-		bad := 0
-		var last visited
+		bad := false
 		for _, rounds := range results[i : i+streams] {
 			for _, v := range rounds {
 				outcomes[v.Outcome]++
 			}
-			if v := rounds[len(rounds)-1]; v.Outcome != probes.OutcomeAnswered {
-				last = v
-				bad++
-			}
+			bad = bad || rounds[len(rounds)-1].Outcome != probes.OutcomeAnswered
 		}
+		box := boxes[list[i].Addr]
 		if outcomes[probes.OutcomeAnswered] < visits {
-			t.Logf("%v, known by %s: %v", list[i].key(), list[i].Known.Probe, outcomes)
+			t.Logf("%s %v, known by %s: %v", box, list[i].key(), list[i].Known.Probe, outcomes)
 		}
-		switch box := boxes[list[i].Addr]; {
-		case bad == 0:
-		case counted[box] != "":
-			t.Logf("%s is expected to: %s", box, counted[box])
-			if outcomes[probes.OutcomeAnswered]+outcomes[probes.OutcomeBlocked] < visits {
-				t.Errorf("%s: outcomes %v; want answered and blocked only", box, outcomes)
-			}
-			banned[last.Addr.String()] = true
-		default:
-			t.Errorf("%v: of %d visits %v; at last %s %s", list[i].key(), visits, outcomes, last.Outcome, last.Reason)
-			banned[last.Addr.String()] = true
+		if bad && restless[box] == "" {
+			doubtful = append(doubtful, list[i])
 		}
 	}
 	t.Logf("%d services visited %d times each", len(list)/streams, visits)
-	for _, tr := range theLab(t) { // the other tests need them
-		if banned[tr.Addr.String()] {
-			delete(banned, tr.Addr.String())
-			restartBox(t, tr.Box)
+	// No sensor visits that fast: who slowed us down, as some do with any
+	// client that hurries, answers again after a while, and who banned us does
+	// not.
+	time.Sleep(afterHurry)
+	for i, rounds := range visitAll(t, doubtful, 1).Visits {
+		v, box := rounds[0], boxes[doubtful[i].Addr]
+		switch {
+		case v.Outcome == probes.OutcomeAnswered:
+			continue
+		case counted[box] != "" && v.Outcome == probes.OutcomeBlocked:
+			t.Logf("%s is expected to: %s", box, counted[box])
+		default:
+			t.Errorf("%s %v: a while after its visits %s %s", box, doubtful[i].key(), v.Outcome, v.Reason)
 		}
+		restartBox(t, box) // the other tests need it
 	}
 }
+
+// afterHurry is more than the minute for which servers commonly slow a client
+// down.
+const afterHurry = 65 * time.Second
