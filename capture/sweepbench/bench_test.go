@@ -23,6 +23,7 @@ var contenders = []struct {
 	{"bare+receive", bareBoth},
 	{"masscan", masscan},
 	{"zmap", zmap},
+	{"sweep", ownSweep},
 }
 
 // TestBenchSweep measures the rate of our SYN sweep beside others, once against
@@ -30,7 +31,20 @@ var contenders = []struct {
 func TestBenchSweep(t *testing.T) {
 	capturetest.NeedRoot(t)
 	answering, silent := measure(t, false), measure(t, true)
-	_, _ = answering, silent
+	if t.Failed() || len(answering) < len(contenders) || len(silent) < len(contenders) {
+		return
+	}
+	// The worse of both grounds counts, for each ratio.
+	ratio := func(f func(result) float64, a, b string) float64 {
+		return min(f(answering[a])/f(answering[b]), f(silent[a])/f(silent[b]))
+	}
+	own := answering["sweep"]
+	fmt.Printf("sweep: kpps=%.0f masscan_ratio=%.2f zmap_ratio=%.2f found=%.4f cpu_ns_per_packet=%.0f bare_cpu_ratio=%.2f\n",
+		own.perSecond()/1000, ratio(result.perSecond, "sweep", "masscan"), ratio(result.perSecond, "sweep", "zmap"),
+		own.found, own.perPacket(), 1/ratio(result.perPacket, "bare+receive", "sweep"))
+	if own.found < 1 || own.wrong > 0 {
+		t.Errorf("our sweep found %.4f of the open ports, and %d wrong ones", own.found, own.wrong)
+	}
 }
 
 // measure gives each contender's median run by rate.

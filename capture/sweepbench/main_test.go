@@ -12,4 +12,4 @@ import (
 func TestMain(m *testing.M) { os.Exit(capturetest.Main(m, roles)) }
 
 // roles are what this package's tests do in processes of their own.
-var roles = map[string]capturetest.Role{}
+var roles = map[string]capturetest.Role{"sweep": sweepRole}

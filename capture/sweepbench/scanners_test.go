@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"sonde/capture"
 	"sonde/capture/capturetest"
 )
 
@@ -157,6 +158,34 @@ func bareRun(t *testing.T, g *ground, receive bool) result {
 	if receive && !g.silent {
 		r.found = float64(stats.Received) / float64(stats.Sent) // answers that came
 	}
+	return r
+}
+
+// ownSweep asks twice where there are answers to miss, and once where there are
+// none, as the others do.
+func ownSweep(t *testing.T, g *ground) result {
+	t.Helper()
+	spec := sweepSpec{Network: capture.TCP, Prefix: capturetest.Targets4,
+		Ports: portList(benchPorts), Tries: 2, Profile: os.Getenv("SONDE_SWEEP_PROFILE")}
+	if g.silent {
+		spec.Tries = 1
+	}
+	m := startMeter(t, g.Far)
+	p := g.Sensor.Start(t, "sweep", spec)
+	var own *sweepResult
+	for own == nil {
+		var e sweepEvent
+		if !p.Next(t, &e, scanPatience) {
+			t.Fatal("our sweep failed")
+		}
+		own = e.Result
+	}
+	p.Stop(t)
+	var r result
+	r.packets, r.took = m.stop(t)
+	r.cpu = own.CPU
+	r.grade(g.open(portList(benchPorts)), own.Open)
+	t.Logf("our sweep took %v: %+v %v", own.Took, own.Stats, own.Reasons)
 	return r
 }
 
