@@ -89,6 +89,20 @@ func TestAnswerEnds(t *testing.T) {
 			name: "page that is shorter than it says", ends: httpEnd, reads: []read{{1, page[:len(page)-3]}},
 			want: page[:len(page)-3], end: settled, wantMS: deadline,
 		},
+		{
+			name: "rest of a bulk string is waited for", ends: responseEnd,
+			reads: []read{{1, "$1"}, {200, "2\r\nhello"}, {1000, " world!\r\n"}, {1100, "+PONG\r\n"}},
+			want:  "$12\r\nhello world!\r\n+PONG\r\n", end: settled, wantMS: 1100 + int(testSettle/time.Millisecond),
+		},
+		{
+			name: "rest of counted statistics is waited for", ends: responseEnd,
+			reads: []read{{1, "OK 6\r\nab"}, {1000, "cdef\r\n"}},
+			want:  "OK 6\r\nabcdef\r\n", end: settled, wantMS: 1000 + int(testSettle/time.Millisecond),
+		},
+		{
+			name: "a plain OK has no rest", ends: responseEnd, reads: []read{{1, "OK\r\n"}},
+			want: "OK\r\n", end: settled, wantMS: 1 + int(testSettle/time.Millisecond),
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -166,6 +180,7 @@ var endings = []struct {
 		"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nabc", -1},
 	{"negative length", httpEnd, "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nabc", -1},
 	{"huge length", httpEnd, "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nabc", -1},
+	{"bulk string, which more may follow", responseEnd, "$5\r\nhello\r\n", -1},
 	{"no HTTP", httpEnd, "RTSP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", -1},
 }
 
@@ -275,7 +290,7 @@ func FuzzEnds(f *testing.F) {
 		}
 		isGreeting(data) // must come to an end
 		checkPrefixes(t, greetingEnd, data)
-		checkPrefixes(t, httpEnd, data)
+		checkPrefixes(t, responseEnd, data)
 	})
 }
 

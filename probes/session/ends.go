@@ -80,6 +80,51 @@ func isReplySoFar(b []byte) bool {
 	return true
 }
 
+// responseEnd finds the end of what answers a probe: of an HTTP/1 response. For
+// a counted block it only says how much is missing, as more may follow it.
+func responseEnd(b []byte) (n, need int) {
+	for _, lead := range counted {
+		if hasPrefixSoFar(b, lead) {
+			return -1, countedNeed(b, lead)
+		}
+	}
+	return httpEnd(b)
+}
+
+// counted are the beginnings of answers that go on with their length, CRLF, so
+// many bytes and CRLF: bulk strings of Redis (RESP specification), and what
+// beanstalkd gives for its statistics (protocol.txt).
+var counted = []string{"$", "OK "}
+
+// maxDigits is how long a length may be.
+const maxDigits = 9
+
+// countedNeed is how long a counted block is that begins with lead, or never
+// where its length is there already, or none is.
+func countedNeed(b []byte, lead string) int {
+	digits, _, whole := bytes.Cut(b[min(len(lead), len(b)):], []byte("\r\n"))
+	if !whole {
+		digits = bytes.TrimSuffix(digits, []byte("\r"))
+	}
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return never
+		}
+	}
+	switch {
+	case len(digits) > maxDigits:
+		return never
+	case !whole:
+		return len(b) + 1
+	}
+	length, err := strconv.Atoi(string(digits))
+	need := len(lead) + len(digits) + length + 2*len("\r\n")
+	if err != nil || need <= len(b) {
+		return never
+	}
+	return need
+}
+
 // httpEnd finds the end of an HTTP/1 response: after the header block of a
 // status that has no body, at Content-Length, or after the last chunk and its
 // trailer (RFC 9112 section 6.3). A response that has none of these ends with
