@@ -369,9 +369,15 @@ func (s some) Index(a netip.Addr) (uint64, bool) {
 // time in between the given function is called, while nothing else runs.
 func runFor(t *testing.T, cfg Config, d time.Duration, at map[time.Duration]func()) {
 	t.Helper()
+	runThis(t, New(cfg), d, at)
+}
+
+func runThis(t *testing.T, s *Sensor, d time.Duration, at map[time.Duration]func()) {
+	t.Helper()
+	cfg := s.cfg
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- New(cfg).Run(ctx, func() {}) }()
+	go func() { done <- s.Run(ctx, func() {}) }()
 	begun := time.Now()
 	times := make([]time.Duration, 0, len(at))
 	for when := range at {

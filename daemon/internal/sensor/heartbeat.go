@@ -20,9 +20,9 @@ func (s *Sensor) alive(ctx context.Context) {
 }
 
 // maxBeaten is how many watches a heartbeat counts one by one. An event may have
-// 200 values: 30 of its own, 6 sums, 9 outcomes and 8 of sockets leave 147, which
-// are four for each of 36.
-const maxBeaten = 36
+// 200 values: 30 of its own, 6 sums, 9 outcomes, 8 of sockets and 13 of
+// discovery leave 134, which are four for each of 33.
+const maxBeaten = 33
 
 // A tally is how the promises of one watch stand.
 type tally struct {
@@ -41,6 +41,8 @@ type tally struct {
 // of the visits stand: open and waiting now, of how many that there may be and
 // the system granted of late; and how often since the start of the program it
 // had no descriptor, source port or buffer, and a stranger sent something.
+// "discovery." counts what discovery sent and received, see Config.Discovery,
+// and the sightings that the sensor had no room for.
 func (s *Sensor) heartbeat(ctx context.Context) {
 	var all tally
 	list := s.tallies()
@@ -53,6 +55,7 @@ func (s *Sensor) heartbeat(ctx context.Context) {
 	}
 	counts["quarantined"], counts["careful"] = len(s.resting), len(s.fragile)
 	s.countSockets(counts)
+	s.countDiscovery(counts)
 	for i, t := range list {
 		if i == maxBeaten {
 			counts["watches_left_out"] = len(list) - maxBeaten
@@ -71,6 +74,19 @@ func (s *Sensor) heartbeat(ctx context.Context) {
 	if err := s.cfg.Inventory.Record(ctx, e); err != nil {
 		s.cfg.Log.Error("heartbeat not stored", "err", err)
 	}
+}
+
+// discoveryMost is how many names of Config.Discovery a heartbeat has room for.
+const discoveryMost = 12
+
+func (s *Sensor) countDiscovery(counts map[string]int) {
+	if s.cfg.Discovery == nil {
+		return
+	}
+	for name, n := range s.cfg.Discovery() {
+		counts["discovery."+name] = n
+	}
+	counts["discovery.sightings_missed"] = int(min(s.missed.Load(), math.MaxInt32))
 }
 
 func (s *Sensor) countSockets(counts map[string]int) {

@@ -22,6 +22,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sonde/capture"
@@ -124,9 +125,12 @@ type Config struct {
 	// Sockets tells how the sockets of the visits stand, for the heartbeat;
 	// may be nil.
 	Sockets func() engine.Stats
-	Now     func() time.Time
-	Beat    func() // called by the loop at least every second, for a watchdog; may be nil
-	Log     *slog.Logger
+	// Discovery tells what discovery sent and received, by name, for the
+	// heartbeat: discoveryMost names at most. May be nil.
+	Discovery func() map[string]int
+	Now       func() time.Time
+	Beat      func() // called by the loop at least every second, for a watchdog; may be nil
+	Log       *slog.Logger
 }
 
 // A Sensor is the loop. It is used once.
@@ -149,11 +153,14 @@ type Sensor struct {
 	outcomes map[probes.Outcome]int
 	looking  looking
 
-	results chan *flight  // from visits, with room for all; never closed
-	seen    chan sighting // from sweeps; never closed
-	swept   chan sweepEnd // from sweeps; never closed
-	looks   chan *look    // that are over; never closed
-	batch   []*flight     // waits to be stored
+	results chan *flight     // from visits, with room for all; never closed
+	seen    chan sighting    // from sweeps; never closed
+	swept   chan sweepEnd    // from sweeps; never closed
+	looks   chan *look       // that are over; never closed
+	passing chan passing     // seen by listening; never closed, dropped when full
+	notes   chan event.Event // to be recorded; never closed, dropped when full
+	missed  atomic.Int64     // of passing
+	batch   []*flight        // waits to be stored
 	running sync.WaitGroup
 }
 
@@ -170,6 +177,7 @@ func New(cfg Config) *Sensor {
 		outcomes: map[probes.Outcome]int{},
 		results:  make(chan *flight, cfg.Visits),
 		seen:     make(chan sighting), swept: make(chan sweepEnd), looks: make(chan *look),
+		passing: make(chan passing, passingMost), notes: make(chan event.Event, notesMost),
 	}
 	for i := range cfg.Watches {
 		s.watches[cfg.Watches[i].Name] = &cfg.Watches[i]
@@ -234,6 +242,10 @@ func (s *Sensor) loop(ctx, durable context.Context) {
 			if l.over(l); len(s.batch) > 0 && flush == nil {
 				flush = time.After(batchWait)
 			}
+		case p := <-s.passing:
+			s.pass(p)
+		case e := <-s.notes:
+			s.note(durable, e)
 		case <-alive.C:
 			s.alive(durable)
 		case <-heart.c:
