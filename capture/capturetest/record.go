@@ -28,11 +28,16 @@ type Recorder struct {
 // their sender took past the queues (PACKET_QDISC_BYPASS) are seen at the
 // other end of the link only: a proof of what a host sends has to be recorded
 // there, as what came in.
-func Record(t testing.TB, p Port) *Recorder {
+func Record(t testing.TB, p Port) *Recorder { t.Helper(); return record(t, p, false) }
+
+// RecordReceived is Record of what comes in alone.
+func RecordReceived(t testing.TB, p Port) *Recorder { t.Helper(); return record(t, p, true) }
+
+func record(t testing.TB, p Port, incoming bool) *Recorder {
 	t.Helper()
 	r := &Recorder{done: make(chan struct{})}
 	p.In.Do(t, func() (err error) {
-		r.ring, err = openRing(p.Name, ringConfig{blocks: recordBlocks})
+		r.ring, err = openRing(p.Name, ringConfig{blocks: recordBlocks, incoming: incoming})
 		return err
 	})
 	go func() {

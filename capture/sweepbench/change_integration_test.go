@@ -61,7 +61,8 @@ func TestChangesDuringSweep(t *testing.T) {
 			open := pick(capturetest.Targets4, []uint16{443})
 			capturetest.Serve(t, p.Target, capturetest.Hosts{
 				Prefixes: []netip.Prefix{capturetest.Targets4}, Open: open})
-			rec := capturetest.Record(t, p.Far)
+			rec := scope{targets: []netip.Prefix{capturetest.Targets4}, ports: []uint16{443},
+				hops: addrs(netip.MustParsePrefix("198.19.0.0/28"))}.guard(t, p.Far)
 			d := discover(t, p.Sensor, sweepSpec{Network: capture.TCP, Prefix: capturetest.Targets4,
 				Ports: []uint16{443}, PerSecond: 15_000, Tries: 3, RetryAfter: 500 * time.Millisecond})
 			for capturetest.Count(rec.Received())[capturetest.ClassSYN] < 10_000 {

@@ -97,13 +97,28 @@ func pick(p netip.Prefix, ports []uint16) (open []netip.AddrPort) {
 type scope struct {
 	targets []netip.Prefix
 	ports   []uint16
-	sources []uint16 // of our own packets
-	hops    []netip.Addr
+	hops    []netip.Addr // and ends of the link, besides the usual ones
+}
+
+// guard captures all that the sensor sends over a link, and holds it against
+// the scope when the test ends.
+func (s scope) guard(t *testing.T, wire capturetest.Port) *capturetest.Recorder {
+	t.Helper()
+	s.hops = append(slices.Clone(s.hops), capturetest.Sensor4, capturetest.Target4, capturetest.Sensor6, capturetest.Target6)
+	rec := capturetest.RecordReceived(t, wire)
+	t.Cleanup(func() {
+		n := s.check(t, rec.Received())
+		t.Logf("all that the sensor sent on %s: %v", wire.Name, n)
+		if n[capturetest.ClassSYN]+n[capturetest.ClassUDP] == 0 {
+			t.Errorf("nothing was captured on %s: %v", wire.Name, n)
+		}
+	})
+	return rec
 }
 
 // check holds each frame that the sensor sent against the scope. Each is a SYN,
-// datagram or RST to a target and one of the ports, or one of the kernel's own
-// kind, which are counted apart.
+// datagram or RST to a target and one of the ports from one of the source ports
+// that we say we use, or one of the kernel's own kind, which are counted apart.
 func (s scope) check(t *testing.T, frames []capturetest.Frame) map[capturetest.Class]int {
 	t.Helper()
 	bad := 0
@@ -125,7 +140,8 @@ func (s scope) allows(f *capturetest.Frame) bool {
 	target := slices.ContainsFunc(s.targets, func(p netip.Prefix) bool { return p.Contains(f.Dst) })
 	switch f.Class() {
 	case capturetest.ClassSYN, capturetest.ClassUDP, capturetest.ClassRST:
-		return target && slices.Contains(s.ports, f.DstPort) && slices.Contains(s.sources, f.SrcPort)
+		return target && slices.Contains(s.ports, f.DstPort) &&
+			f.SrcPort >= sweep.DefaultPorts.First && f.SrcPort <= sweep.DefaultPorts.Last
 	case capturetest.ClassARP:
 		return target || slices.Contains(s.hops, f.Dst)
 	case capturetest.ClassND:

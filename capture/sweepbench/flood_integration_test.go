@@ -50,6 +50,7 @@ func TestFlood(t *testing.T) {
 	open := pick(capturetest.Targets4, []uint16{443})
 	capturetest.Serve(t, p.Target, capturetest.Hosts{Prefixes: []netip.Prefix{capturetest.Targets4}, Open: open})
 	p.Sensor.NFT(t, inputDropped) // the kernel's own RSTs would cost more than the sweep
+	scope{targets: []netip.Prefix{capturetest.Targets4}, ports: []uint16{443}}.guard(t, p.Far)
 	f := capturetest.Flood{From: capturetest.Targets4, To: capturetest.Sensor4, Low: 61000, High: 61063,
 		PerSecond: floodRate, For: floodFor}
 	flooding := f.Start(t, p.Far, p.Near)

@@ -77,6 +77,7 @@ func TestNoHalfOpen(t *testing.T) {
 					fw.ns.NFT(t, fw.rules)
 				}
 			}
+			scope{targets: []netip.Prefix{few4}, ports: fewPorts}.guard(t, p.Far)
 			d := discover(t, p.Sensor, sweepSpec{Network: capture.TCP, Prefix: few4, Ports: fewPorts,
 				PerSecond: 5000, Linger: time.Minute})
 			exact(t, d.result(t), open)

@@ -43,6 +43,7 @@ func TestLoss(t *testing.T) {
 	}{{10, false}, {10, true}, {50, false}, {50, true}} {
 		t.Run(fmt.Sprintf("%d per mille, silent %t", tt.perMille, tt.silent), func(t *testing.T) {
 			p, open := lossy(t, tt.perMille, tt.silent)
+			scope{targets: []netip.Prefix{capturetest.Targets4}, ports: []uint16{443}}.guard(t, p.Far)
 			r := once(t, p.Sensor, sweepSpec{Network: capture.TCP, Prefix: capturetest.Targets4,
 				Ports: []uint16{443}, PerSecond: 50_000, Tries: tries, RetryAfter: 300 * time.Millisecond})
 			exact(t, r, open)
@@ -60,7 +61,7 @@ func TestThousandPerSecond(t *testing.T) {
 	const perSecond = 1000
 	p, open := lossy(t, 50, false)
 	p.Sensor.NFT(t, inputDropped) // no RST is the kernel's: each packet is ours
-	rec := capturetest.Record(t, p.Far)
+	rec := scope{targets: []netip.Prefix{capturetest.Targets4}, ports: []uint16{443}}.guard(t, p.Far)
 	r := once(t, p.Sensor, sweepSpec{Network: capture.TCP, Prefix: capturetest.Targets4,
 		Ports: []uint16{443}, PerSecond: perSecond, Tries: tries})
 	exact(t, r, open)
@@ -82,8 +83,9 @@ func TestThousandPerSecond(t *testing.T) {
 	}
 	rate := float64(len(own)) / own[len(own)-1].At.Sub(own[0].At).Seconds()
 	t.Logf("%d packets in %v, %.0f/s", len(own), r.Took, rate)
-	if rate < 0.9*perSecond {
-		t.Errorf("%.0f packets/s: the budget is not used", rate)
+	// The end is rounds of few targets, which wait for answers.
+	if n := capturetest.Busiest(own, 10*time.Second); n < 9500 {
+		t.Errorf("%d packets in the busiest ten seconds: the budget is not used", n)
 	}
 }
 
@@ -101,7 +103,7 @@ func TestHostBudget(t *testing.T) {
 	capturetest.Serve(t, p.Target, capturetest.Hosts{Prefixes: []netip.Prefix{capturetest.Targets4},
 		Open: append(open, netip.AddrPortFrom(few.Addr(), 1000))})
 	p.Sensor.NFT(t, inputDropped)
-	rec := capturetest.Record(t, p.Far)
+	rec := scope{targets: []netip.Prefix{few}, ports: ports}.guard(t, p.Far)
 	exact(t, once(t, p.Sensor, sweepSpec{Network: capture.TCP, Prefix: few, Ports: ports, PerHost: perHost}),
 		append(open, netip.AddrPortFrom(few.Addr(), 1000)))
 	hosts := map[netip.Addr][]capturetest.Frame{}
