@@ -100,6 +100,16 @@ func TestAnswerEnds(t *testing.T) {
 			want:  "OK 6\r\nabcdef\r\n", end: settled, wantMS: 1000 + int(testSettle/time.Millisecond),
 		},
 		{
+			name: "rest of an RPC record is waited for", ends: responseEnd,
+			reads: []read{{1, "\x80\x00"}, {500, "\x00\x04ab"}, {1000, "cd"}},
+			want:  "\x80\x00\x00\x04abcd", end: settled, wantMS: 1000 + int(testSettle/time.Millisecond),
+		},
+		{
+			name: "rest of a TPKT is waited for", ends: responseEnd,
+			reads: []read{{1, "\x03\x00\x00\x09\x02"}, {1000, "\xf0\x80!\x80"}},
+			want:  "\x03\x00\x00\x09\x02\xf0\x80!\x80", end: settled, wantMS: 1000 + int(testSettle/time.Millisecond),
+		},
+		{
 			name: "a plain OK has no rest", ends: responseEnd, reads: []read{{1, "OK\r\n"}},
 			want: "OK\r\n", end: settled, wantMS: 1 + int(testSettle/time.Millisecond),
 		},

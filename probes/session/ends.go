@@ -88,7 +88,35 @@ func responseEnd(b []byte) (n, need int) {
 			return -1, countedNeed(b, lead)
 		}
 	}
+	for _, frame := range framed {
+		if hasPrefixSoFar(b, frame.lead) {
+			return -1, frame.need(b)
+		}
+	}
 	return httpEnd(b)
+}
+
+// framed are the frames whose first two bytes tell them from other answers, and
+// whose next two hold their length: one fragment that is a whole record of
+// SunRPC, below 64 KiB (RFC 5531 section 11), and TPKT, which counts its own
+// header (RFC 1006 section 6).
+var framed = []framing16{{"\x80\x00", 4}, {"\x03\x00", 0}}
+
+type framing16 struct {
+	lead string
+	more int // bytes that the length does not count
+}
+
+// need is how long a frame is, or never where all of it is there.
+func (f framing16) need(b []byte) int {
+	const header = 4
+	if len(b) < header {
+		return header
+	}
+	if n := int(b[2])<<8 | int(b[3]) + f.more; n > len(b) {
+		return n
+	}
+	return never
 }
 
 // counted are the beginnings of answers that go on with their length, CRLF, so
