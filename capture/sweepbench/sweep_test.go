@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -96,44 +95,11 @@ func (s *sweepSpec) list() capture.Addrs {
 	if len(s.Addrs) == 0 && s.Prefix.IsValid() {
 		return prefix{s.Prefix}
 	}
-	l := &list{index: map[netip.Addr]uint64{}}
-	for _, a := range s.Addrs {
-		l.index[a] = uint64(len(l.addrs))
-		l.addrs = append(l.addrs, a)
+	l := &list{addrs: s.Addrs, index: map[netip.Addr]uint64{}}
+	for i, a := range s.Addrs {
+		l.index[a] = uint64(i)
 	}
 	return l
-}
-
-// finder finds neighbours by package onlink, many at once.
-type finder struct{ *onlink.Finder }
-
-// resolving is how many neighbours are asked for at once.
-const resolving = 512
-
-func (f finder) Resolve(ctx context.Context, hop route.Hop, addrs []netip.Addr, found func(netip.Addr, [6]byte)) error {
-	var all sync.WaitGroup
-	var mu sync.Mutex // held during found
-	var first error
-	slots := make(chan struct{}, resolving)
-	for _, a := range addrs {
-		slots <- struct{}{}
-		all.Go(func() {
-			defer func() { <-slots }()
-			h := hop
-			h.Next = a
-			mac, err := f.Finder.Resolve(ctx, h)
-			mu.Lock()
-			defer mu.Unlock()
-			switch {
-			case err == nil:
-				found(a, mac)
-			case !errors.Is(err, onlink.ErrUnresolved) && first == nil:
-				first = err
-			}
-		})
-	}
-	all.Wait()
-	return first
 }
 
 // sweepRole sweeps in a process of its own, whose CPU time is measured.
@@ -156,7 +122,7 @@ func sweepRole(ctx context.Context, js json.RawMessage, tell func(any) error) er
 		defer mu.Unlock()
 		return tell(e)
 	}
-	cfg := sweep.Config{Routes: routes, Neighbors: finder{links}, Tries: spec.Tries, RetryAfter: spec.RetryAfter,
+	cfg := sweep.Config{Routes: routes, Neighbors: onlink.Resolver{Finder: links}, Tries: spec.Tries, RetryAfter: spec.RetryAfter,
 		Linger: spec.Linger, Log: log, Notify: func(e sweep.Event) { _ = say(sweepEvent{Event: &e}) }}
 	if spec.PerSecond > 0 {
 		cfg.Pace = sweep.NewRate(spec.PerSecond)
