@@ -1,7 +1,9 @@
 package sweep
 
 import (
+	"context"
 	"sync"
+	"time"
 
 	"sonde/capture"
 )
@@ -14,7 +16,8 @@ const inboxMost = 1 << 14
 // the caller of Sweep, who may take his time. What finds no room counts as
 // lost, and its target as not answered.
 type inbox struct {
-	wake chan struct{} // holds one at most; never closed
+	wake  chan struct{} // holds one at most; never closed
+	press chan struct{} // likewise, of an inbox that is half full
 
 	mu      sync.Mutex // guards what follows, and the setting of chunks' bits
 	waiting []reply
@@ -25,7 +28,7 @@ type inbox struct {
 }
 
 func newInbox() *inbox {
-	in := &inbox{wake: make(chan struct{}, 1)}
+	in := &inbox{wake: make(chan struct{}, 1), press: make(chan struct{}, 1)}
 	in.roomy.L = &in.mu
 	return in
 }
@@ -94,11 +97,30 @@ func (in *inbox) retire(w *window, c *chunk, mark bool, pos uint64) {
 // push appends a reply. The lock is held.
 func (in *inbox) push(r reply) {
 	in.waiting = append(in.waiting, r)
-	if len(in.waiting) == 1 {
-		select {
-		case in.wake <- struct{}{}:
-		default:
-		}
+	switch len(in.waiting) {
+	case 1:
+		signal(in.wake)
+	case inboxMost / 2:
+		signal(in.press)
+	}
+}
+
+// signal puts the one value into a channel, unless it is there.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// gather waits until more has come, but no longer than d.
+func (in *inbox) gather(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-in.press:
+	case <-t.C:
+	case <-ctx.Done():
 	}
 }
 

@@ -11,6 +11,9 @@ import (
 // the SYN-ACK comes again.
 const resetsMost = 1 << 12
 
+// resetEvery is how long resets wait for others.
+const resetEvery = time.Millisecond
+
 // A reset ends what a SYN-ACK has begun. The kernel sends one as well, unless a
 // firewall of this machine keeps it from knowing of the SYN-ACK.
 type reset struct {
@@ -33,10 +36,7 @@ func (o *outlet) refuse(r reset) {
 	}
 	o.queue = append(o.queue, r)
 	if len(o.queue) == 1 {
-		select {
-		case o.wake <- struct{}{}:
-		default:
-		}
+		signal(o.wake)
 	}
 }
 
@@ -48,6 +48,9 @@ func (o *outlet) reset() {
 		case <-o.stop:
 			return
 		case <-o.wake:
+		}
+		if !o.pause(resetEvery) {
+			return
 		}
 		o.mu.Lock()
 		list := o.queue

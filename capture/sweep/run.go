@@ -88,6 +88,10 @@ func (r *run) load() {
 	}
 }
 
+// tellEvery is how long answers wait for others, so that they are handed over
+// together: 400 at 200,000 per second.
+const tellEvery = 2 * time.Millisecond
+
 // rounds is how many rounds a chunk goes through.
 func (r *run) rounds() int { return r.s.cfg.Tries * r.most }
 
@@ -106,6 +110,8 @@ func (r *run) run(ctx context.Context, yield func(capture.Reply)) error {
 	for sending := true; sending; {
 		select {
 		case <-r.in.wake:
+			// A moment's worth at once: waking up costs more than an answer.
+			r.in.gather(ctx, tellEvery)
 			r.tell(yield)
 		case err = <-done:
 			sending = false

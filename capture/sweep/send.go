@@ -33,6 +33,7 @@ type sender struct {
 	retries *Rate // nil without a bound
 
 	ways    ways
+	hop     route.Hop // of the probe that is being sent
 	batches []outgoing
 
 	// lost says since when what stands in the way of sending does: a router

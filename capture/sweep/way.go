@@ -26,6 +26,7 @@ var (
 type way struct {
 	out  *outlet
 	hop  route.Hop
+	key  wayKey
 	to   netip.Addr // one of the targets
 	macs uint64     // the change of the neighbours that path is of
 	path frame.Path
@@ -85,11 +86,12 @@ func (s *sender) way(ctx context.Context, p *probe) (*way, error) {
 	if g := s.cfg().Routes.Generation(); g != s.ways.generation {
 		s.reroute(g)
 	}
-	hop, err := s.cfg().Routes.Hop(p.addr, s.opt.Via)
-	if err != nil {
+	var err error
+	if s.hop, err = s.cfg().Routes.Hop(p.addr, s.opt.Via); err != nil {
 		return nil, err
 	}
-	w, err := s.wayOf(&hop, p.addr)
+	hop := &s.hop // not of this call, as it would be allocated
+	w, err := s.wayOf(hop, p.addr)
 	if err != nil || !hop.Link.Resolves() || hop.Local {
 		return w, err
 	}
@@ -97,7 +99,7 @@ func (s *sender) way(ctx context.Context, p *probe) (*way, error) {
 	if w.macs == changes && !hop.OnLink {
 		return w, nil
 	}
-	m, err := s.mac(ctx, &hop, p.c)
+	m, err := s.mac(ctx, hop, p.c)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +125,7 @@ func (s *sender) reroute(generation uint64) {
 // wayOf finds the way of a hop to a target, but for the link-layer address.
 func (s *sender) wayOf(hop *route.Hop, to netip.Addr) (*way, error) {
 	key := keyOf(hop)
-	if l := s.ways.last; l != nil && keyOf(&l.hop) == key {
+	if l := s.ways.last; l != nil && l.key == key {
 		return l, nil
 	}
 	if w := s.ways.all[key]; w != nil {
@@ -134,7 +136,7 @@ func (s *sender) wayOf(hop *route.Hop, to netip.Addr) (*way, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &way{out: out, hop: *hop, to: to, path: frame.Path{Medium: out.medium, Src: hop.Link.MAC}}
+	w := &way{out: out, hop: *hop, key: key, to: to, path: frame.Path{Medium: out.medium, Src: hop.Link.MAC}}
 	if w.syn, err = frame.NewSYN(hop.Src); err != nil {
 		return nil, err
 	}
