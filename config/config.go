@@ -16,6 +16,7 @@
 package config
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -25,13 +26,15 @@ import (
 // Config is a whole configuration. It is not changed after it was read and
 // resolved, so any number of goroutines may share it.
 type Config struct {
-	Sensor   Sensor
-	Identity Identity
-	Watches  []Watch
-	Limits   Limits
-	Confirm  Confirm
-	Database Database
-	Output   Output
+	Sensor    Sensor
+	Identity  Identity
+	Watches   []Watch
+	Limits    Limits
+	Discovery Discovery
+	Passive   Passive
+	Confirm   Confirm
+	Database  Database
+	Output    Output
 
 	// Excluded is the union of the exclude keys of all watches and of the
 	// files in exclude.d. It holds in every zone.
@@ -124,6 +127,31 @@ func (l Limits) DiscoveryConnections() int { return l.Connections - l.Conversati
 
 // ConversationConnections is the share of Connections for visits.
 func (l Limits) ConversationConnections() int { return l.Connections / 4 }
+
+// Discovery is how open ports are found.
+type Discovery struct {
+	Method      string    // Auto, SYN or Connect
+	SourcePorts PortRange // of packets of our own
+}
+
+// The values of Discovery.Method.
+const (
+	Auto    = "auto"    // SYN where it is permitted, else Connect
+	SYN     = "syn"     // packets of our own, which needs CAP_NET_RAW
+	Connect = "connect" // the kernel's sockets, as every program may
+)
+
+// A PortRange is ports from First to Last, both included.
+type PortRange struct{ First, Last uint16 }
+
+// String gives "61000-61255".
+func (r PortRange) String() string { return fmt.Sprintf("%d-%d", r.First, r.Last) }
+
+// Passive is listening to what passes by.
+type Passive struct {
+	Enabled    bool
+	Interfaces []string // nil: those that the targets are reached by
+}
 
 // Confirm says how much must agree before a change is told.
 type Confirm struct {

@@ -33,6 +33,8 @@ func allKeys() []string {
 	add("identity.", keysOf(identityTable)...)
 	add("watch.", keysOf(watchTable)...)
 	add("limits.", keysOf(limitsTable)...)
+	add("discovery.", keysOf(discoveryTable)...)
+	add("passive.", keysOf(passiveTable)...)
 	add("confirm.", keysOf(confirmTable)...)
 	add("database.", keysOf(databaseTable)...)
 	add("output.", keysOf(outputTable)...)
@@ -100,6 +102,7 @@ func TestEveryKeyDoesSomething(t *testing.T) {
 		"watch.names": `["x.example"]`, "database.files": `["/x"]`,
 		"watch.tcp_ports": `"7"`, "watch.udp_ports": `"7"`, "watch.rpc": `"grind"`,
 		"limits.connect_timeout": `"900ms"`, "limits.max_answer": `"4KiB"`, "limits.tries": "1", "limits.connections": "501", "limits.packets_per_second": "999",
+		"discovery.method": `"syn"`, "discovery.source_ports": `"2000-2100"`, "passive.interfaces": `["eth1"]`,
 		"identity.contact": `"a@example.org"`, "identity.user_agent": `"x"`, "identity.ehlo_name": `"a.example"`,
 		"sensor.log_level": `"debug"`, "sensor.state_dir": `"/x"`,
 		"output.json.max_size": `"1MiB"`, "output.syslog.target": `"/x"`, "output.syslog.facility": `"user"`,
@@ -384,5 +387,54 @@ func TestRPC(t *testing.T) {
 	c, err := Parse([]Source{{"sonde.toml", []byte(watch + "starttls=false")}}, nil)
 	if err != nil || c.Watches[0].StartTLS {
 		t.Error("starttls stays on", err)
+	}
+}
+
+func TestDiscovery(t *testing.T) {
+	for text, want := range map[string]string{
+		"[discovery]\nmethod='raw'":                  `t.toml:2:1: discovery.method: "raw" is not known; write one of auto, syn, connect`,
+		"[discovery]\nsource_ports='61000'":          `t.toml:2:1: discovery.source_ports: "61000" is no range of 16 to 4096 ports from 1024 on`,
+		"[discovery]\nsource_ports='61000-61014'":    "is no range of 16",
+		"[discovery]\nsource_ports='1000-1100'":      "is no range of 16",
+		"[discovery]\nsource_ports='20000-24096'":    "is no range of 16",
+		"[discovery]\nsource_ports='65000-65600'":    "is no range of 16",
+		"[discovery]\nsource_ports='61255-61000'":    "is no range of 16",
+		"[discovery]\nsource_ports=61000":            "is a whole number, but must be a string",
+		"[passive]\ninterfaces=['eth0','a b']":       `t.toml:2:20: passive.interfaces: element 2: "a b" is no name of an interface`,
+		"[passive]\ninterfaces=['0123456789abcdef']": "is no name of an interface",
+		"[passive]\ninterfaces=['../x']":             "is no name of an interface",
+		"[passive]\nenabled='yes'":                   "must be true or false",
+	} {
+		if _, err := parse(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+	c, err := parse("[discovery]\nmethod='syn'\nsource_ports='20000-24095'\n[passive]\nenabled=false\ninterfaces=['eth0.7','br-lan']\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (Discovery{SYN, PortRange{20000, 24095}}); c.Discovery != want || c.Discovery.SourcePorts.String() != "20000-24095" {
+		t.Errorf("discovery = %+v", c.Discovery)
+	}
+	if c.Passive.Enabled || !slices.Equal(c.Passive.Interfaces, []string{"eth0.7", "br-lan"}) {
+		t.Errorf("passive = %+v", c.Passive)
+	}
+	now, _ := parse("")
+	if d := Diff(c, now); !d.Discovery || !d.Passive || Diff(now, now).Discovery {
+		t.Errorf("diff = %+v", d)
+	}
+}
+
+// Promises must hold for the worse way of discovery, unless one is chosen.
+func TestMethodDecidesFeasibility(t *testing.T) {
+	const watch = "[[watch]]\nname='a'\ntargets=['10.0.0.0/24']\ntcp_ports='1-3000'\nudp_ports=''\n"
+	for text, holds := range map[string]bool{"": false, "[discovery]\nmethod='connect'\n": false, "[discovery]\nmethod='syn'\n": true} {
+		if _, err := parse(text + watch); (err == nil) != holds {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	c := draft(t, watch)
+	if r := c.Remedies(c.Costing()); len(r) == 0 || len(r[0]) != 1 || r[0][0].String() != `discovery.method = "syn"` {
+		t.Errorf("remedies %v", r)
 	}
 }

@@ -42,6 +42,10 @@ type Costing struct {
 	Datagrams func(w *Watch, port uint16) int
 }
 
+// Costing is what the promises must hold for: with [Auto] that is the worse
+// way, as which one it is depends on the machine.
+func (c *Config) Costing() Costing { return Costing{SYN: c.Discovery.Method == SYN} }
+
 // A Cost is what the promises of one watch take, or those of all together.
 type Cost struct {
 	Addrs    uint64 // in scope

@@ -127,7 +127,9 @@ func apply(watches []string, r Remedy) string {
 		out.WriteString(head + "\n" + lastWins(rest))
 	}
 	for _, s := range r {
-		if s.Watch == "" {
+		if s.Key == "discovery.method" {
+			limits = "[discovery]\nmethod = " + s.Value + "\n"
+		} else if s.Watch == "" {
 			limits += strings.TrimPrefix(s.Key, "limits.") + " = " + s.Value + "\n"
 		}
 	}

@@ -47,6 +47,8 @@ func defaults() Config {
 			MaxWait:                     12 * time.Second,
 			MaxAnswer:                   16 << 10,
 		},
+		Discovery: Discovery{Method: Auto, SourcePorts: PortRange{61000, 61255}},
+		Passive:   Passive{Enabled: true},
 		Confirm: Confirm{
 			NewVisits: 2, NewSpacing: time.Second,
 			ChangedVisits: 3, ChangedOver: 65 * time.Second,

@@ -51,6 +51,12 @@ func (c *Config) Gate() *Gate {
 // Host says whether a belongs to a watch of any zone, and nothing excludes it.
 func (g *Gate) Host(a netip.Addr) bool { return isHost(a.Unmap()) && g.hosts.Contains(a) }
 
+// Overlaps says whether some address of the prefix belongs to a watch.
+func (g *Gate) Overlaps(p netip.Prefix) bool {
+	r := PrefixRange(p)
+	return slices.ContainsFunc(g.hosts.ranges, r.Overlaps)
+}
+
 // Permits says whether a watch of any zone asks for this port of a; network is
 // "tcp" or "udp".
 func (g *Gate) Permits(network string, a netip.Addr, port uint16) bool {

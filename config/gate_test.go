@@ -105,6 +105,9 @@ func checkGate(t *testing.T, c *Config, g *Gate, a netip.Addr) (open int) {
 			open += len(want)
 		}
 	}
+	if a.IsValid() && a.Zone() == "" && !a.Is4In6() && g.Overlaps(netip.PrefixFrom(a, a.BitLen())) != host && isHost(a) && !a.IsLinkLocalUnicast() {
+		t.Fatalf("Overlaps(%v) = %v, want %v\n%+v", a, !host, host, c.Watches)
+	}
 	if g.Host(a) != host {
 		t.Fatalf("Host(%v) = %v, want %v\n%+v", a, !host, host, c.Watches)
 	}

@@ -211,7 +211,7 @@ func (r *reader) checkLimits(c *Config) {
 
 // promises turns what cannot be kept into mistakes at their keys.
 func (r *reader) promises(c *Config) {
-	for _, p := range c.Feasible(Costing{}) {
+	for _, p := range c.Feasible(c.Costing()) {
 		at := Pos{}
 		for i, w := range c.Watches {
 			if w.Name == p.Watch {

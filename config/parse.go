@@ -171,3 +171,35 @@ func checkLabel(s string) error {
 	}
 	return nil
 }
+
+// Bounds of discovery's source ports. Each port more lets more probes to one
+// port of one host be told apart; the kernel holds a socket for each of them,
+// of TCP and UDP.
+const (
+	minSourcePorts = 16
+	maxSourcePorts = 4096
+)
+
+func parseSourcePorts(s string) (PortRange, error) {
+	first, last, _ := strings.Cut(s, "-")
+	a, err1 := strconv.ParseUint(strings.TrimSpace(first), 10, 16)
+	b, err2 := strconv.ParseUint(strings.TrimSpace(last), 10, 16)
+	n := int(b) - int(a) + 1
+	if err1 != nil || err2 != nil || a < 1024 || n < minSourcePorts || n > maxSourcePorts {
+		return PortRange{}, fmt.Errorf(`%.80q is no range of %d to %d ports from 1024 on; write one like "61000-61255"`,
+			s, minSourcePorts, maxSourcePorts)
+	}
+	return PortRange{uint16(a), uint16(b)}, nil
+}
+
+// maxInterface is the longest name that Linux has for an interface (IFNAMSIZ,
+// without its terminating zero).
+const maxInterface = 15
+
+func parseInterface(s string) (string, error) {
+	strange := func(c rune) bool { return c <= ' ' || c > '~' || c == '/' || c == ':' }
+	if s == "" || len(s) > maxInterface || s == "." || s == ".." || strings.ContainsFunc(s, strange) {
+		return s, fmt.Errorf(`%.80q is no name of an interface; write one like "eth1"`, s)
+	}
+	return s, nil
+}

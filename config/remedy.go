@@ -28,8 +28,8 @@ func (s Setting) String() string {
 	return s.Key + " = " + s.Value + " in watch " + s.Watch
 }
 
-// Remedies gives changes of which each alone makes every promise hold: times
-// made longer, and limits made higher. There are none where nothing has to
+// Remedies gives changes of which each alone makes every promise hold: another
+// way of discovery, times made longer, and limits made higher. There are none where nothing has to
 // change, or where no value that a key may have is enough; then the targets or
 // the ports are too many.
 func (c *Config) Remedies(k Costing) []Remedy {
@@ -37,12 +37,15 @@ func (c *Config) Remedies(k Costing) []Remedy {
 		return nil
 	}
 	var out []Remedy
-	for _, r := range []Remedy{c.longer(k), c.higher(k)} {
-		if len(r) == 0 {
+	method := Remedy{{Key: "discovery.method", Value: fmt.Sprintf("%q", SYN)}}
+	for i, r := range []Remedy{method, c.longer(k), c.higher(k)} {
+		by := k
+		by.SYN = k.SYN || i == 0
+		if len(r) == 0 || i == 0 && (k.SYN || c.Discovery.Method != Auto) {
 			continue
 		}
 		// Whether it is enough is found by doing the arithmetic again.
-		if changed, err := c.with(r); err == nil && len(changed.Feasible(k)) == 0 {
+		if changed, err := c.with(r); err == nil && len(changed.Feasible(by)) == 0 {
 			out = append(out, r)
 		}
 	}
@@ -141,10 +144,14 @@ func (c *Config) with(r Remedy) (*Config, error) {
 			return nil, err
 		}
 		v := value{m["x"], "", s.String(), s.Key, &place{}}
-		if s.Watch != "" {
+		section, name, _ := strings.Cut(s.Key, ".")
+		switch {
+		case s.Watch != "":
 			watchTable[s.Key](in, out.watch(s.Watch), v)
-		} else {
-			limitsTable[strings.TrimPrefix(s.Key, "limits.")](in, &out.Limits, v)
+		case section == "limits":
+			limitsTable[name](in, &out.Limits, v)
+		default:
+			discoveryTable[name](in, &out.Discovery, v)
 		}
 	}
 	return out, in.errs.result(nil)

@@ -10,13 +10,15 @@ import (
 // works, not before.
 
 var rootTable = table[Config]{
-	"sensor":   sub(func(c *Config) *Sensor { return &c.Sensor }, sensorTable),
-	"identity": sub(func(c *Config) *Identity { return &c.Identity }, identityTable),
-	"watch":    watches,
-	"limits":   sub(func(c *Config) *Limits { return &c.Limits }, limitsTable),
-	"confirm":  sub(func(c *Config) *Confirm { return &c.Confirm }, confirmTable),
-	"database": sub(func(c *Config) *Database { return &c.Database }, databaseTable),
-	"output":   sub(func(c *Config) *Output { return &c.Output }, outputTable),
+	"sensor":    sub(func(c *Config) *Sensor { return &c.Sensor }, sensorTable),
+	"identity":  sub(func(c *Config) *Identity { return &c.Identity }, identityTable),
+	"watch":     watches,
+	"limits":    sub(func(c *Config) *Limits { return &c.Limits }, limitsTable),
+	"discovery": sub(func(c *Config) *Discovery { return &c.Discovery }, discoveryTable),
+	"passive":   sub(func(c *Config) *Passive { return &c.Passive }, passiveTable),
+	"confirm":   sub(func(c *Config) *Confirm { return &c.Confirm }, confirmTable),
+	"database":  sub(func(c *Config) *Database { return &c.Database }, databaseTable),
+	"output":    sub(func(c *Config) *Output { return &c.Output }, outputTable),
 }
 
 var sensorTable = table[Sensor]{
@@ -107,6 +109,16 @@ var confirmTable = table[Confirm]{
 	"closed_after":    duration(func(c *Confirm) *time.Duration { return &c.ClosedAfter }, 0, maxEvery),
 	"filtered_visits": number(func(c *Confirm) *int { return &c.FilteredVisits }, 1, maxVisits),
 	"gone_after":      duration(func(c *Confirm) *time.Duration { return &c.GoneAfter }, 0, maxEvery),
+}
+
+var discoveryTable = table[Discovery]{
+	"method":       text(func(d *Discovery) *string { return &d.Method }, oneOf(Auto, SYN, Connect)),
+	"source_ports": parsed(func(d *Discovery) *PortRange { return &d.SourcePorts }, `"61000-61255"`, parseSourcePorts),
+}
+
+var passiveTable = table[Passive]{
+	"enabled":    flag(func(p *Passive) *bool { return &p.Enabled }),
+	"interfaces": strs(func(p *Passive) *[]string { return &p.Interfaces }, `"eth1"`, parseInterface),
 }
 
 var databaseTable = table[Database]{

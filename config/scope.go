@@ -133,6 +133,12 @@ var loopback = NewAddrSet(
 	PrefixRange(netip.MustParsePrefix("::1/128")),
 )
 
+// SplitLoopback parts the addresses of this machine's loopback from all others.
+func (s AddrSet) SplitLoopback() (near, others AddrSet) {
+	others = s.Minus(loopback)
+	return s.Minus(others), others
+}
+
 // private are the addresses that count as one's own: RFC 1918, RFC 6598,
 // link-local, loopback, unique local, and the ranges for benchmarks (RFC 2544)
 // and documentation (RFC 3849), which are nobody's.

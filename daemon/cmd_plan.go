@@ -80,7 +80,11 @@ func (o *planOptions) run(c *cobra.Command) (err error) {
 		}
 		return writeAllowlist(c.OutOrStdout(), o.allowlist, rows)
 	}
-	p := newCostPlan(cfg, db, net.reach())
+	how, err := net.method(cfg.Discovery.Method)
+	if err != nil { // packets are demanded; that this user may not send them is no matter
+		how = method{config.SYN, "demanded; " + err.Error()}
+	}
+	p := newCostPlan(cfg, db, how, net.reach())
 	if o.output == "json" {
 		err = json.NewEncoder(c.OutOrStdout()).Encode(p)
 	} else {
@@ -114,13 +118,13 @@ func (o *planOptions) check() ([]netip.Addr, error) {
 }
 
 // costing says what a try costs with the probes of a database.
-func costing(db *probes.Database) config.Costing {
+func costing(db *probes.Database, how method) config.Costing {
 	type asked struct {
 		allow probes.Needs
 		port  uint16
 	}
 	counts := map[asked]int{}
-	return config.Costing{Datagrams: func(w *config.Watch, port uint16) int {
+	return config.Costing{SYN: how.name == config.SYN, Datagrams: func(w *config.Watch, port uint16) int {
 		k := asked{mannerOf(w).allow.Needs(), port}
 		n, counted := counts[k]
 		if !counted {

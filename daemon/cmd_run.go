@@ -70,7 +70,15 @@ type daemon struct {
 	log   *slog.Logger
 	store *inventory.Store
 
-	machine machine
+	machine   machine
+	discovery method // of the current configuration
+}
+
+// tellMethod says what discovery does without, and how to have it.
+func (d *daemon) tellMethod() {
+	if d.discovery.name == config.Connect && d.cfg.Discovery.Method == config.Auto {
+		d.log.Warn("discovery by connections, as packets of our own are not permitted", "reason", d.discovery.reason)
+	}
 }
 
 // runDaemon opens the store, runs one generation per configuration, and closes
@@ -116,8 +124,12 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 		return err
 	}
 	d.started = true
+	if d.discovery, err = d.machine.net.method(d.cfg.Discovery.Method); err != nil {
+		return err
+	}
 	d.log.Info("sonde started", "version", version, "state", d.cfg.Sensor.StateDir,
-		"watches", len(d.cfg.Watches), "discovery", "connect")
+		"watches", len(d.cfg.Watches), "discovery", d.discovery.name)
+	d.tellMethod()
 	for {
 		if again, err := d.generation(ctx, hup); err != nil || !again {
 			return err
@@ -135,11 +147,11 @@ func (d *daemon) generation(ctx context.Context, hup <-chan os.Signal) (again bo
 	if err := d.retireWatches(ctx); err != nil {
 		return false, err
 	}
-	watch, visits, err := newSensor(d.cfg, d.db, d.store, d.machine, d.log)
+	work, err := newSensor(d.cfg, d.db, d.store, d.machine, d.log)
 	if err != nil {
 		return false, err
 	}
-	defer visits.close()
+	defer func() { err = errors.Join(err, work.close()) }()
 	drains, err := d.drains()
 	if err != nil {
 		return false, err
@@ -159,13 +171,18 @@ func (d *daemon) generation(ctx context.Context, hup <-chan os.Signal) (again bo
 		emitted <- err
 	}()
 	next := make(chan plan, 1)
-	err = task.Run(watchCtx, nil,
+	err = task.Run(watchCtx, nil, append(work.tasks(),
 		&reloader{d: d, hup: hup, next: next, stop: stopWatch},
-		&readyNotice{d: d, after: emitReady}, watch)
+		&readyNotice{d: d, after: emitReady})...)
 
 	select {
 	case p := <-next:
 		d.cfg, d.db = p.cfg, p.db
+		if was := d.discovery; err == nil {
+			if d.discovery, err = d.machine.net.method(d.cfg.Discovery.Method); d.discovery != was {
+				d.tellMethod()
+			}
+		}
 		again = ctx.Err() == nil && err == nil
 	default:
 	}

@@ -17,7 +17,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"sonde/capture"
+	"sonde/capture/sweep"
 	"sonde/config"
+	"sonde/daemon/internal/budget"
 	"sonde/daemon/internal/report"
 	"sonde/daemon/internal/scan"
 	"sonde/probes"
@@ -46,6 +48,7 @@ const (
 type scanOptions struct {
 	ports, output, config     string
 	databases, exclude, names []string
+	method                    string
 	udp, connect, only4       bool
 	only6, authorised         bool
 	verbose, scrub            bool
@@ -53,11 +56,13 @@ type scanOptions struct {
 	how                       manner
 	intensity                 int
 	limits                    limits
-	identity                  config.Identity // of the configuration
+	identity                  config.Identity  // of the configuration
+	sourcePorts               config.PortRange // likewise
 }
 
 func newScanCommand() *cobra.Command {
-	o := scanOptions{limits: ofConfig(&config.Default().Limits)}
+	defaults := config.Default()
+	o := scanOptions{limits: ofConfig(&defaults.Limits), sourcePorts: defaults.Discovery.SourcePorts}
 	o.limits.sweep, o.limits.visit = scanConnections/2, scanConnections/2
 	o.limits.hostVisits = scanHostVisits
 	c := &cobra.Command{
@@ -85,7 +90,8 @@ slowly, unless --include-held and --industrial both say that none can be harmed.
 	f.StringArrayVar(&o.exclude, "exclude", nil, "`ADDRESSES` that are not touched: address, prefix or run, comma-separated; may be repeated")
 	f.StringArrayVar(&o.names, "names", nil, "host `NAME` to ask by in TLS and HTTP; may be repeated")
 	f.BoolVar(&o.udp, "udp", false, "also UDP; ports without a prefix count for both")
-	f.BoolVar(&o.connect, "connect", false, "discover by connecting, without raw sockets (the only way in this version)")
+	f.StringVar(&o.method, "method", config.Auto, "find ports by syn: packets of our own, which need CAP_NET_RAW; connect; or auto, syn where it is permitted")
+	f.BoolVar(&o.connect, "connect", false, "the same as --method connect")
 	f.IntVar(&o.intensity, "intensity", probes.IntensityDefault, "try probes up to this rarity, 0 to 9")
 	f.IntVar(&o.limits.packets, "rate", scanRate, "packets per second, in all")
 	f.IntVar(&o.limits.hostPackets, "host-rate", scanHostRate, "packets per second to one address")
@@ -111,6 +117,12 @@ slowly, unless --include-held and --industrial both say that none can be harmed.
 func (o *scanOptions) check() error {
 	if err := oneOf("output", o.output, "text", "json"); err != nil {
 		return err
+	}
+	if err := oneOf("method", o.method, config.Auto, config.SYN, config.Connect); err != nil {
+		return err
+	}
+	if o.connect && o.method == config.SYN {
+		return usageError{errors.New("--connect and --method syn contradict each other; give one of them")}
 	}
 	if err := oneOf("rpc", o.how.rpc, "list", "grind", "off"); err != nil {
 		return err
@@ -195,7 +207,7 @@ func (o *scanOptions) readConfig() (config.AddrSet, error) {
 	if err != nil {
 		return config.AddrSet{}, err
 	}
-	o.identity = cfg.Identity
+	o.identity, o.sourcePorts = cfg.Identity, cfg.Discovery.SourcePorts
 	return cfg.Excluded, nil
 }
 
@@ -235,11 +247,17 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 	for i := range sweeps {
 		sweeps[i].Seed = rand.Uint64()
 	}
+	discover, closeDiscovery, err := o.discovery(t, newSweeper(&o.limits, len(sweeps), net, lim, db, o.how.allow.Needs(), log),
+		net, lim, db, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeDiscovery()) }()
 	total := int64(t.addrs.Len()) * int64(list.TCP.Len()+list.UDP.Len())
 	plan := scan.Plan{
 		Sweeps: sweeps, Visits: o.limits.visits(),
 		Visitor: visitor, Complete: o.complete(),
-		Sweeper: scope.sweeper(newSweeper(&o.limits, len(sweeps), net, lim, db, o.how.allow.Needs(), log)),
+		Sweeper: scope.sweeper(discover),
 		Names: func(a netip.Addr) []string {
 			return slices.Concat(t.names[a], o.names)
 		},
@@ -269,6 +287,38 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 		err = errors.Join(err, errors.New("scan: some ports could not be tried for want of local resources; lower --rate"))
 	}
 	return errors.Join(o.print(c.OutOrStdout(), t, res, total, time.Since(start)), written, err)
+}
+
+// discovery gives what finds the ports of the targets, and what ends it: packets
+// of our own where they are permitted, connects otherwise. Both are made for
+// targets on a wire only; this machine's loopback is always connected to.
+func (o *scanOptions) discovery(t targets, connects discoverer, net *network, lim *budget.Limiter,
+	db *probes.Database, log *slog.Logger) (discoverer, func() error, error) {
+	none := func() error { return nil }
+	want := o.method
+	if o.connect {
+		want = config.Connect
+	}
+	how, err := net.method(want)
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, far := t.addrs.SplitLoopback(); far.Len() == 0 || how.name == config.Connect {
+		log.Info("ports are found by connections", "reason", how.reason)
+		return connects, none, nil
+	}
+	p := &packetSweep{routes: net.routes, config: sweep.Config{SourcePorts: portsOf(o.sourcePorts, 0, 1),
+		Pace: lim, Hosts: hostPace{lim, sweep.NewHosts(o.limits.hostPackets)}, Tries: o.limits.tries,
+		RetryAfter: o.limits.timeout, Payloads: payloadsOf(db, o.how.allow.Needs()), Log: log}}
+	if _, err := p.Open(); err != nil {
+		// A sensor at work on this machine holds these ports.
+		if want == config.SYN {
+			return nil, nil, errors.Join(err, p.Close())
+		}
+		log.Info("ports are found by connections", "reason", err)
+		return connects, none, p.Close()
+	}
+	return splitDiscoverer{p, connects}, p.Close, nil
 }
 
 // complete gives what adds to an observation what only a scan tells. What

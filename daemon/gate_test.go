@@ -49,7 +49,7 @@ func TestPlansAreTheScope(t *testing.T) {
 		asked := map[string]bool{}
 		for i := range cfg.Watches {
 			w := &cfg.Watches[i]
-			sw, err := newWatch(cfg, w, db, 0)
+			sw, err := newWatch(cfg, w, method{}, db, 0)
 			if err != nil {
 				t.Fatal(err)
 			}

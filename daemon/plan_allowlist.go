@@ -39,7 +39,7 @@ func allowRows(cfg *config.Config, sources []netip.Addr, reach reachFunc) ([]all
 			}
 		}
 		for _, is4 := range []bool{true, false} {
-			r := allowRow{watch: w.Name, sourcePorts: "any",
+			r := allowRow{watch: w.Name, sourcePorts: sourcePortsOf(cfg, w),
 				sources: only(from, is4, netip.Addr.Is4),
 				targets: only(prefixes(cfg.Scope(w)), is4, func(p netip.Prefix) bool { return p.Addr().Is4() })}
 			if len(r.targets) == 0 {
@@ -58,6 +58,15 @@ func allowRows(cfg *config.Config, sources []netip.Addr, reach reachFunc) ([]all
 		}
 	}
 	return rows, nil
+}
+
+// sourcePortsOf gives the ports that discovery of a watch sends from: "any"
+// where connections do it.
+func sourcePortsOf(cfg *config.Config, w *config.Watch) string {
+	if _, far := cfg.Scope(w).SplitLoopback(); far.Len() == 0 || cfg.Discovery.Method == config.Connect {
+		return "any"
+	}
+	return cfg.Discovery.SourcePorts.String()
 }
 
 // only gives the different elements for which is gives want, in order.
@@ -155,8 +164,13 @@ func writeZeek(w io.Writer, rows []allowRow) error {
 	var sources []netip.Addr
 	var targets []netip.Prefix
 	sourcePorts := "any"
-	for _, r := range rows {
-		sources, targets, sourcePorts = append(sources, r.sources...), append(targets, r.targets...), r.sourcePorts
+	for i, r := range rows {
+		sources, targets = append(sources, r.sources...), append(targets, r.targets...)
+		if i == 0 {
+			sourcePorts = r.sourcePorts
+		} else if r.sourcePorts != sourcePorts {
+			sourcePorts = "any"
+		}
 	}
 	always := func(netip.Addr) bool { return true }
 	sources = only(sources, true, always)

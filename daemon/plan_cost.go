@@ -18,7 +18,7 @@ type costPlan struct {
 }
 
 type discoveryPlan struct {
-	Method string `json:"method"` // connect
+	Method string `json:"method"` // syn or connect
 	Reason string `json:"reason"`
 }
 
@@ -74,11 +74,13 @@ type problemPlan struct {
 }
 
 // newCostPlan computes the plan.
-func newCostPlan(cfg *config.Config, db *probes.Database, reach reachFunc) *costPlan {
-	k := costing(db)
+func newCostPlan(cfg *config.Config, db *probes.Database, how method, reach reachFunc) *costPlan {
+	k := costing(db, how)
+	promised := k // which must hold for the worse way, if either may be
+	promised.SYN = cfg.Costing().SYN
 	l := &cfg.Limits
 	p := &costPlan{Problems: []problemPlan{}, Remedies: [][]string{},
-		Discovery: discoveryPlan{"connect", "this version has no other way"}}
+		Discovery: discoveryPlan{how.name, how.reason}}
 	var frames meanFrame
 	for i := range cfg.Watches {
 		w := &cfg.Watches[i]
@@ -103,10 +105,10 @@ func newCostPlan(cfg *config.Config, db *probes.Database, reach reachFunc) *cost
 	p.Total = totalPlan{costFigures: figuresOf(x, l, k, frames.mean()),
 		Use: round(x.Use()), UsePackets: round(x.Packets), UseDiscovery: round(x.Discovery),
 		UseVisits: round(x.Conversations), MemoryMiB: memoryMiB(x, l, k)}
-	for _, q := range cfg.Feasible(k) {
+	for _, q := range cfg.Feasible(promised) {
 		p.Problems = append(p.Problems, problemPlan(q))
 	}
-	for _, r := range cfg.Remedies(k) {
+	for _, r := range cfg.Remedies(promised) {
 		var lines []string
 		for _, s := range r {
 			lines = append(lines, s.String())
@@ -140,11 +142,12 @@ func figuresOf(x config.Cost, l *config.Limits, k config.Costing, frame float64)
 // What a packet takes on an Ethernet: 14 bytes of header, 4 of checksum, 8 of
 // preamble and 12 of gap; at least 84 in all.
 const (
-	ethernet = 14 + 4 + 8 + 12
-	leastOf  = 84
-	tcpSYN   = 20 + 20 // with the options of the kernel's own; ours has fewer
-	udpHead  = 8
-	ip4, ip6 = 20, 40
+	ethernet  = 14 + 4 + 8 + 12
+	leastOf   = 84
+	kernelSYN = 20 + 20
+	ourSYN    = 20 + 4 // with the one option that all stacks expect
+	udpHead   = 8
+	ip4, ip6  = 20, 40
 
 	// visitBytes is what a conversation sends: a handshake, a request of 100
 	// bytes and the end, each with its headers. A TLS hello has 300 more.
@@ -159,7 +162,10 @@ func frameOf(x config.Cost, w *config.Watch, k config.Costing, db *probes.Databa
 	}
 	six := float64(x.IPv6) / float64(x.Addrs)
 	ip := ip4*(1-six) + ip6*six
-	syn := max(leastOf, ethernet+ip+tcpSYN)
+	syn := max(leastOf, ethernet+ip+kernelSYN)
+	if k.SYN {
+		syn = max(leastOf, ethernet+ip+ourSYN)
+	}
 	var payload, datagrams float64
 	for port := range w.UDPPorts.All() {
 		sent := db.UDPPayloads(port, mannerOf(w).allow.Needs())

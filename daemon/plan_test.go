@@ -44,7 +44,7 @@ best_effort = true
 	if err := writeSuricata(&b, rows); err != nil {
 		t.Fatal(err)
 	}
-	rule := regexp.MustCompile(`^pass (tcp|udp) \[([0-9a-f.:,]+)\] any <> \[([0-9a-f.:/,]+)\] (any|\[[0-9:,]+\]) ` +
+	rule := regexp.MustCompile(`^pass (tcp|udp) \[([0-9a-f.:,]+)\] 61000:61255 <> \[([0-9a-f.:/,]+)\] (any|\[[0-9:,]+\]) ` +
 		`\(msg:"[^"]+"; sid:(\d+); rev:1;\)$`)
 	ids, targets := map[string]bool{}, map[string]int{}
 	for line := range strings.Lines(b.String()) {

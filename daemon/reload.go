@@ -67,7 +67,7 @@ func (d *daemon) reread() (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
-	if _, _, err := newSensor(cfg, db, d.store, d.machine, d.log); err != nil {
+	if _, err := newSensor(cfg, db, d.store, d.machine, d.log); err != nil {
 		return plan{}, err
 	}
 	if err := d.checkOutputs(cfg); err != nil {
@@ -133,7 +133,7 @@ func (r *readyNotice) Run(ctx context.Context, ready func()) error {
 		r.d.setLevel()
 		r.d.tell(systemd.Ready)
 		r.d.tell(func() error {
-			return systemd.Status(fmt.Sprintf("%d watches, discovery by connect", len(r.d.cfg.Watches)))
+			return systemd.Status(fmt.Sprintf("%d watches, discovery by %s", len(r.d.cfg.Watches), r.d.discovery.name))
 		})
 		<-ctx.Done()
 	case <-ctx.Done():

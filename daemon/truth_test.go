@@ -306,7 +306,7 @@ closed_after = "800ms"
 	if err != nil {
 		t.Fatal(err)
 	}
-	watch, visits, err := newSensor(cfg, db, r.store, machine{loops: conversations.Loops(), net: &network{}}, slog.New(slog.DiscardHandler))
+	work, err := newSensor(cfg, db, r.store, machine{loops: conversations.Loops(), net: &network{}}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,14 +314,16 @@ closed_after = "800ms"
 	var wg sync.WaitGroup
 	wg.Go(func() { r.follow(ctx, t) })
 	wg.Go(func() {
-		if err := watch.Run(ctx, func() {}); err != nil {
+		if err := work.sensor.Run(ctx, func() {}); err != nil {
 			t.Error(err)
 		}
 	})
 	t.Cleanup(func() {
 		cancel()
 		wg.Wait()
-		visits.close()
+		if err := work.close(); err != nil {
+			t.Error(err)
+		}
 		conversations.Close()
 		if err := r.store.Close(); err != nil {
 			t.Error(err)

@@ -52,13 +52,7 @@ func newSweeper(l *limits, sweeps int, net *network, lim *budget.Limiter, db *pr
 	return capture.NewConnect(capture.Config{
 		Concurrency: max(1, l.sweep/max(1, sweeps)), Timeout: l.timeout, Tries: l.tries,
 		RetryDelay: l.timeout / 2, Wait: lim.Packet, Guard: net.guard, Log: log,
-		Payloads: func(port uint16) [][]byte {
-			var out [][]byte
-			for _, p := range db.UDPPayloads(port, allow) {
-				out = append(out, p.Payload)
-			}
-			return out
-		},
+		Payloads: payloadsOf(db, allow),
 	})
 }
 

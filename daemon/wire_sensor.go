@@ -5,14 +5,17 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/netip"
 	"time"
 
 	"go4.org/netipx"
 
 	"sonde/config"
+	"sonde/daemon/internal/event"
 	"sonde/daemon/internal/inventory"
 	"sonde/daemon/internal/sensor"
+	"sonde/daemon/internal/task"
 	"sonde/probes"
 	"sonde/probes/engine"
 	"sonde/probes/fingerprint"
@@ -48,50 +51,90 @@ type machine struct {
 	beat    func() // see sensor.Config
 }
 
-// newSensor builds the loop that does the work of `sonde run`, and what visits
-// for it on the engine's loops, which is to be closed after it.
+// parts are what works under one configuration, to be closed after it.
+type parts struct {
+	sensor   *sensor.Sensor
+	listener *listener // nil: none
+	visitors *visitors
+	sweeps   *sweeps
+}
+
+// tasks are the parts that run.
+func (p *parts) tasks() []task.Task {
+	if p.listener == nil {
+		return []task.Task{p.sensor}
+	}
+	return []task.Task{p.sensor, p.listener}
+}
+
+// close ends all visits and sweeps and waits until nothing of them is left.
+func (p *parts) close() error {
+	p.visitors.close()
+	return p.sweeps.Close()
+}
+
+// newSensor builds what does the work of `sonde run`. It opens nothing yet.
 func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, m machine,
-	log *slog.Logger) (*sensor.Sensor, *visitors, error) {
+	log *slog.Logger) (*parts, error) {
 	l := ofConfig(&cfg.Limits)
 	lim, err := l.limiter()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	scope := scope{cfg.Gate(), log}
-	vs := newVisitors(scope.loops(m.loops), &l, lim, db, cfg.Database.Intensity, cfg.Identity, log)
+	how, err := m.net.method(cfg.Discovery.Method)
+	if err != nil {
+		return nil, err
+	}
+	gate := cfg.Gate()
+	scope := scope{gate, log}
+	p := &parts{visitors: newVisitors(scope.loops(m.loops), &l, lim, db, cfg.Database.Intensity, cfg.Identity, log)}
+	p.sweeps = newSweeps(cfg, how, m.net, lim, db, log, func(e event.Event) { p.sensor.Tell(e) })
 	sc := sensor.Config{Inventory: store, Visits: l.visits(), HeartbeatEvery: cfg.Output.HeartbeatEvery,
 		Quarantine: sensor.DefaultQuarantine, Fingerprint: marks(cfg.Database.Intensity), Careful: lim.Careful,
-		Sockets: m.sockets, Now: time.Now, Beat: m.beat, Log: log}
-	sweeps := 0 // that may run at once: one per watch and transport
+		Sockets: m.sockets, Discovery: p.counts, Now: time.Now, Beat: m.beat, Log: log}
 	for i := range cfg.Watches {
-		for _, set := range []ports.Set{cfg.Watches[i].TCPPorts, cfg.Watches[i].UDPPorts} {
-			if !set.IsEmpty() {
-				sweeps++
-			}
-		}
-	}
-	for i := range cfg.Watches {
-		w := &cfg.Watches[i]
-		how := mannerOf(w)
-		allow := how.allow
-		v, err := vs.of(how)
+		sw, err := p.watch(cfg, &cfg.Watches[i], how, db)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		sw, err := newWatch(cfg, w, db, allow.Needs())
-		if err != nil {
-			return nil, nil, err
-		}
-		sw.Visitor = v
-		how.careful = true
-		if sw.Careful, err = vs.of(how); err != nil {
-			return nil, nil, err
-		}
-		connect := scope.sweeper(newSweeper(&l, sweeps, m.net, lim, db, allow.Needs(), log))
-		sw.Sweeper, sw.Looker = connect, connect
+		discover := scope.sweeper(p.sweeps.of(mannerOf(&cfg.Watches[i]).allow.Needs()))
+		sw.Sweeper, sw.Looker = discover, discover
 		sc.Watches = append(sc.Watches, sw)
 	}
-	return sensor.New(sc), vs, nil
+	p.sensor = sensor.New(sc)
+	p.listener, err = newListener(cfg, gate, p.sensor, log)
+	return p, err
+}
+
+// watch turns one watch of the configuration into what the loop needs, but for
+// its discovery.
+func (p *parts) watch(cfg *config.Config, w *config.Watch, how method, db *probes.Database) (sensor.Watch, error) {
+	manner := mannerOf(w)
+	sw, err := newWatch(cfg, w, how, db, manner.allow.Needs())
+	if err != nil {
+		return sw, err
+	}
+	v, err := p.visitors.of(manner)
+	if err != nil {
+		return sw, err
+	}
+	manner.careful = true
+	careful, err := p.visitors.of(manner)
+	sw.Visitor, sw.Careful = v, careful
+	return sw, err
+}
+
+// counts tells what discovery and listening did, for the heartbeat.
+func (p *parts) counts() map[string]int {
+	counts := map[string]int{}
+	p.sweeps.count(counts)
+	if p.listener != nil {
+		s := p.listener.watcher.Stats()
+		counts["sightings"] = int(min(s.Sightings, math.MaxInt32))
+		counts["sightings_suppressed"] = int(min(s.Suppressed+s.Untaken, math.MaxInt32))
+		counts["frames_dropped"] = int(min(s.KernelDropped+s.Sampled, math.MaxInt32))
+	}
+	return counts
 }
 
 // marks gives what writes the fingerprints that the inventory keeps. Like the
@@ -103,8 +146,11 @@ func marks(intensity int) func(*probes.Observation) string {
 }
 
 // newWatch turns one watch of the configuration into what the loop needs.
-func newWatch(cfg *config.Config, w *config.Watch, db *probes.Database, allow probes.Needs) (sensor.Watch, error) {
+func newWatch(cfg *config.Config, w *config.Watch, how method, db *probes.Database, allow probes.Needs) (sensor.Watch, error) {
 	scope := cfg.Scope(w)
+	if _, far := scope.SplitLoopback(); far.Len() == 0 {
+		how.name = config.Connect
+	}
 	out := sensor.Watch{
 		Name: w.Name, Zone: w.Zone, VerifyEvery: w.VerifyEvery, Names: w.NamesOf,
 		Contains: func(a netip.Addr, t probes.Transport, port uint16) bool {
@@ -121,7 +167,7 @@ func newWatch(cfg *config.Config, w *config.Watch, db *probes.Database, allow pr
 		list := ports.List{TCP: w.TCPPorts, UDP: w.UDPPorts}
 		out.Sweeps = append(out.Sweeps, sensor.Sweep{
 			Transport: t, Every: w.DiscoverEvery, Plan: p,
-			Pass: inventory.Pass{Watch: w.Name, Zone: w.Zone, Method: methodOf(t, w.UDPPorts, db, allow),
+			Pass: inventory.Pass{Watch: w.Name, Zone: w.Zone, Method: methodOf(how, t, w.UDPPorts, db, allow),
 				Targets: prefixes(scope), Ports: list.Of(p.Network).String()},
 		})
 	}
@@ -130,9 +176,9 @@ func newWatch(cfg *config.Config, w *config.Watch, db *probes.Database, allow pr
 
 // methodOf names how a sweep finds ports: a pass proves absence only for a
 // later one of the same method. For UDP the payloads are part of it.
-func methodOf(t probes.Transport, udp ports.Set, db *probes.Database, allow probes.Needs) string {
+func methodOf(how method, t probes.Transport, udp ports.Set, db *probes.Database, allow probes.Needs) string {
 	if t == probes.TCP {
-		return "connect"
+		return how.name
 	}
 	h := sha256.New()
 	for port := range udp.All() {
@@ -141,7 +187,11 @@ func methodOf(t probes.Transport, udp ports.Set, db *probes.Database, allow prob
 			h.Write(p.Payload)
 		}
 	}
-	return "udp:" + hex.EncodeToString(h.Sum(nil)[:8])
+	sum := hex.EncodeToString(h.Sum(nil)[:8])
+	if how.name == config.SYN {
+		return "raw-udp:" + sum
+	}
+	return "udp:" + sum
 }
 
 // prefixes covers the addresses of a scope exactly, but for the interfaces of

@@ -98,16 +98,16 @@ func TestMethodOf(t *testing.T) {
 	db := mustDatabase(t, file)
 	other := mustDatabase(t, strings.ReplaceAll(file, "q|a|", "q|c|"))
 	udp := func(s string) ports.Set { return mustPorts(t, "U:"+s).UDP }
-	base := methodOf(probes.UDP, udp("53"), db, 0)
+	base := methodOf(method{name: config.Connect}, probes.UDP, udp("53"), db, 0)
 	for _, tt := range []struct {
 		name, method string
 		same         bool
 	}{
-		{"again", methodOf(probes.UDP, udp("53"), db, 0), true},
-		{"with a port that is sent nothing special", methodOf(probes.UDP, udp("53,54"), db, 0), true},
-		{"with another payload", methodOf(probes.UDP, udp("53"), other, 0), false},
-		{"with leave to guess credentials", methodOf(probes.UDP, udp("53"), db, probes.NeedCredentials), false},
-		{"to another port", methodOf(probes.UDP, udp("161"), db, probes.NeedCredentials), false},
+		{"again", methodOf(method{name: config.Connect}, probes.UDP, udp("53"), db, 0), true},
+		{"with a port that is sent nothing special", methodOf(method{name: config.Connect}, probes.UDP, udp("53,54"), db, 0), true},
+		{"with another payload", methodOf(method{name: config.Connect}, probes.UDP, udp("53"), other, 0), false},
+		{"with leave to guess credentials", methodOf(method{name: config.Connect}, probes.UDP, udp("53"), db, probes.NeedCredentials), false},
+		{"to another port", methodOf(method{name: config.Connect}, probes.UDP, udp("161"), db, probes.NeedCredentials), false},
 	} {
 		if (tt.method == base) != tt.same {
 			t.Errorf("%s: %s, the first was %s", tt.name, tt.method, base)
@@ -116,8 +116,15 @@ func TestMethodOf(t *testing.T) {
 	if !strings.HasPrefix(base, "udp:") {
 		t.Errorf("UDP method %q", base)
 	}
-	if got := methodOf(probes.TCP, udp("53"), db, 0); got != "connect" {
+	if got := methodOf(method{name: config.Connect}, probes.TCP, udp("53"), db, 0); got != "connect" {
 		t.Errorf("TCP method %q", got)
+	}
+	syn := method{name: config.SYN}
+	if got := methodOf(syn, probes.TCP, udp("53"), db, 0); got != "syn" {
+		t.Errorf("TCP method %q", got)
+	}
+	if got := methodOf(syn, probes.UDP, udp("53"), db, 0); got != "raw-"+base {
+		t.Errorf("UDP method %q", got)
 	}
 }
 
@@ -177,15 +184,17 @@ udp_ports = ""
 `)
 	db := mustDatabase(t, "Probe TCP NULL q||\n")
 	loops := []engine.Loop{enginetest.New()}
-	_, visits, err := newSensor(cfg, db, nil, machine{loops: loops, net: &network{}}, slog.New(slog.DiscardHandler))
+	work, err := newSensor(cfg, db, nil, machine{loops: loops, net: &network{}}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(visits.made) != 4 {
-		t.Errorf("%d visitors for two sets of permissions, with care and without", len(visits.made))
+	if len(work.visitors.made) != 4 {
+		t.Errorf("%d visitors for two sets of permissions, with care and without", len(work.visitors.made))
 	}
-	visits.close()
-	both, err := newWatch(cfg, &cfg.Watches[0], db, probes.NeedCredentials)
+	if err := work.close(); err != nil {
+		t.Error(err)
+	}
+	both, err := newWatch(cfg, &cfg.Watches[0], method{}, db, probes.NeedCredentials)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +222,7 @@ udp_ports = ""
 	if n, err := both.Sweeps[0].Plan.Len(); n != 6*2 || err != nil {
 		t.Errorf("%d TCP targets, error %v, want 6 addresses with 2 ports", n, err)
 	}
-	inner, err := newWatch(cfg, &cfg.Watches[1], db, 0)
+	inner, err := newWatch(cfg, &cfg.Watches[1], method{}, db, 0)
 	if err != nil || len(inner.Sweeps) != 1 || inner.Sweeps[0].Transport != probes.TCP {
 		t.Errorf("sweeps of a watch without UDP ports: %+v, %v", inner.Sweeps, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -83,8 +84,10 @@ func (s *Sensor) countDiscovery(counts map[string]int) {
 	if s.cfg.Discovery == nil {
 		return
 	}
-	for name, n := range s.cfg.Discovery() {
-		counts["discovery."+name] = n
+	named := s.cfg.Discovery()
+	names := slices.Sorted(maps.Keys(named))
+	for _, name := range names[:min(len(names), discoveryMost)] {
+		counts["discovery."+name] = named[name]
 	}
 	counts["discovery.sightings_missed"] = int(min(s.missed.Load(), math.MaxInt32))
 }

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+
+	"sonde/capture"
+	"sonde/capture/sweep"
+	"sonde/config"
+	"sonde/daemon/internal/budget"
+	"sonde/daemon/internal/event"
+	"sonde/probes"
+	"sonde/probes/ports"
+)
+
+// sweeps makes what discovers: one discoverer for each set of permissions, as
+// these decide which datagrams are sent, all within one budget.
+type sweeps struct {
+	made map[probes.Needs]discoverer
+	raw  []*packetSweep // of these
+}
+
+// newSweeps makes the discovery of a configuration. It opens nothing yet. Tell
+// takes events, and must not block.
+func newSweeps(cfg *config.Config, how method, net *network, lim *budget.Limiter, db *probes.Database,
+	log *slog.Logger, tell func(event.Event)) *sweeps {
+	s := &sweeps{made: map[probes.Needs]discoverer{}}
+	l := ofConfig(&cfg.Limits)
+	asOnce := 0 // that may run at once: one per watch and transport
+	for i := range cfg.Watches {
+		w := &cfg.Watches[i]
+		for _, set := range []ports.Set{w.TCPPorts, w.UDPPorts} {
+			if !set.IsEmpty() {
+				asOnce++
+			}
+		}
+		s.made[mannerOf(w).allow.Needs()] = nil
+	}
+	all := slices.Sorted(maps.Keys(s.made))
+	hosts := hostPace{lim, sweep.NewHosts(l.hostPackets)}
+	for i, allow := range all {
+		connects := newSweeper(&l, asOnce, net, lim, db, allow, log)
+		if how.name != config.SYN {
+			s.made[allow] = connects
+			continue
+		}
+		p := &packetSweep{routes: net.routes, config: sweep.Config{
+			SourcePorts: portsOf(cfg.Discovery.SourcePorts, i, len(all)), Pace: lim, Hosts: hosts,
+			Tries: l.tries, RetryAfter: l.timeout, Payloads: payloadsOf(db, allow), Log: log,
+			Notify: func(e sweep.Event) { tell(eventOf(e)) }}}
+		s.raw = append(s.raw, p)
+		s.made[allow] = splitDiscoverer{p, connects}
+	}
+	return s
+}
+
+// of gives the discoverer with these permissions.
+func (s *sweeps) of(allow probes.Needs) discoverer { return s.made[allow] }
+
+// count adds what was sent and received.
+func (s *sweeps) count(into map[string]int) {
+	for _, p := range s.raw {
+		countPackets(into, p.totals())
+	}
+}
+
+// Close ends all sweeps by packets.
+func (s *sweeps) Close() error {
+	var err error
+	for _, p := range s.raw {
+		err = errors.Join(err, p.Close())
+	}
+	return err
+}
+
+// payloadsOf gives the datagrams that may draw an answer from a UDP port.
+func payloadsOf(db *probes.Database, allow probes.Needs) func(port uint16) [][]byte {
+	return func(port uint16) [][]byte {
+		var out [][]byte
+		for _, p := range db.UDPPayloads(port, allow) {
+			out = append(out, p.Payload)
+		}
+		return out
+	}
+}
+
+// eventOf tells of an interface that was lost, or is back.
+func eventOf(e sweep.Event) event.Event {
+	if e.Lost {
+		return event.Event{Action: event.SensorDegraded, Cause: event.CauseSelf, ObservedAt: e.At.UTC(),
+			Message: fmt.Sprintf("discovery by %s is not possible: %s", e.Interface, e.Reason)}
+	}
+	return event.Event{Action: event.SensorRecovered, Cause: event.CauseSelf, ObservedAt: e.At.UTC(),
+		Message: fmt.Sprintf("discovery by %s is possible again", e.Interface)}
+}
+
+var _ discoverer = (*capture.Connect)(nil)
