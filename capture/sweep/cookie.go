@@ -45,54 +45,59 @@ func (c cookie) id() uint16 { return uint16(c>>16) ^ uint16(c>>48) }
 // sum is SipHash-2-4 (Aumasson and Bernstein 2012) of whole words, each of
 // which stands for its eight bytes in little-endian order.
 func (s *secret) sum(words []uint64) uint64 {
-	v := s.start()
+	v0, v1, v2, v3 := s.start()
 	for _, m := range words {
-		v.take(m)
+		v0, v1, v2, v3 = take(v0, v1, v2, v3, m)
 	}
-	return v.finish(uint64(len(words)*8) << 56)
+	return finish(v0, v1, v2, v3, uint64(len(words)*8)<<56)
 }
 
 // sum1 is sum of one word.
 func (s *secret) sum1(m uint64) uint64 {
-	v := s.start()
-	v.take(m)
-	return v.finish(8 << 56)
+	v0, v1, v2, v3 := s.start()
+	v3 ^= m
+	v0, v1, v2, v3 = round(v0, v1, v2, v3)
+	v0, v1, v2, v3 = round(v0, v1, v2, v3)
+	v0 ^= m
+	return finish(v0, v1, v2, v3, 8<<56)
 }
 
-// sip is the state of SipHash.
-type sip struct{ v0, v1, v2, v3 uint64 }
-
-func (s *secret) start() sip {
-	return sip{s.k0 ^ 0x736f6d6570736575, s.k1 ^ 0x646f72616e646f6d,
-		s.k0 ^ 0x6c7967656e657261, s.k1 ^ 0x7465646279746573}
+// start gives the state of SipHash before the first word. The functions below
+// take it in four variables, as it stays in registers so.
+func (s *secret) start() (v0, v1, v2, v3 uint64) {
+	return s.k0 ^ 0x736f6d6570736575, s.k1 ^ 0x646f72616e646f6d,
+		s.k0 ^ 0x6c7967656e657261, s.k1 ^ 0x7465646279746573
 }
 
-func (v *sip) take(m uint64) {
-	v.v3 ^= m
-	v.round()
-	v.round()
-	v.v0 ^= m
+func take(v0, v1, v2, v3, m uint64) (uint64, uint64, uint64, uint64) {
+	v3 ^= m
+	v0, v1, v2, v3 = round(v0, v1, v2, v3)
+	v0, v1, v2, v3 = round(v0, v1, v2, v3)
+	return v0 ^ m, v1, v2, v3
 }
 
-func (v *sip) finish(last uint64) uint64 {
-	v.take(last)
-	v.v2 ^= 0xff
-	v.round()
-	v.round()
-	v.round()
-	v.round()
-	return v.v0 ^ v.v1 ^ v.v2 ^ v.v3
+func finish(v0, v1, v2, v3, last uint64) uint64 {
+	v3 ^= last
+	v0, v1, v2, v3 = round(v0, v1, v2, v3)
+	v0, v1, v2, v3 = round(v0, v1, v2, v3)
+	v0 ^= last
+	v2 ^= 0xff
+	v0, v1, v2, v3 = round(v0, v1, v2, v3)
+	v0, v1, v2, v3 = round(v0, v1, v2, v3)
+	v0, v1, v2, v3 = round(v0, v1, v2, v3)
+	v0, v1, v2, v3 = round(v0, v1, v2, v3)
+	return v0 ^ v1 ^ v2 ^ v3
 }
 
-func (v *sip) round() {
-	v.v0 += v.v1
-	v.v2 += v.v3
-	v.v1 = bits.RotateLeft64(v.v1, 13) ^ v.v0
-	v.v3 = bits.RotateLeft64(v.v3, 16) ^ v.v2
-	v.v0 = bits.RotateLeft64(v.v0, 32)
-	v.v2 += v.v1
-	v.v0 += v.v3
-	v.v1 = bits.RotateLeft64(v.v1, 17) ^ v.v2
-	v.v3 = bits.RotateLeft64(v.v3, 21) ^ v.v0
-	v.v2 = bits.RotateLeft64(v.v2, 32)
+func round(v0, v1, v2, v3 uint64) (uint64, uint64, uint64, uint64) {
+	v0 += v1
+	v2 += v3
+	v1 = bits.RotateLeft64(v1, 13) ^ v0
+	v3 = bits.RotateLeft64(v3, 16) ^ v2
+	v0 = bits.RotateLeft64(v0, 32)
+	v2 += v1
+	v0 += v3
+	v1 = bits.RotateLeft64(v1, 17) ^ v2
+	v3 = bits.RotateLeft64(v3, 21) ^ v0
+	return v0, v1, bits.RotateLeft64(v2, 32), v3
 }

@@ -135,11 +135,11 @@ func (in *inbox) take() []reply {
 	return out
 }
 
-// close lets nobody wait for room any more.
+// close lets nobody wait for room any more, and gives the room back.
 func (in *inbox) close() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.closed = true
+	in.closed, in.waiting, in.spare = true, nil, nil
 	in.roomy.Broadcast()
 }
 

@@ -124,6 +124,7 @@ func (r *run) run(ctx context.Context, yield func(capture.Reply)) error {
 	if err == nil {
 		r.tell(yield)
 	}
+	r.in.close() // a run that lingers needs none
 	return err
 }
 
