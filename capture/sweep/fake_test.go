@@ -18,12 +18,7 @@ import (
 	"sonde/capture/route"
 )
 
-func TestMain(m *testing.M) {
-	if leave, code := asRole(m); leave {
-		exit(code)
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
 	self4  = netip.MustParseAddr("198.19.0.1")
@@ -65,8 +60,7 @@ type sentPacket struct {
 // A fakeAnswer is one packet that comes back.
 type fakeAnswer struct {
 	src       netip.Addr
-	flags     uint8 // TCP
-	ack       uint32
+	flags     uint8  // TCP
 	payload   []byte // UDP
 	udp       bool
 	icmp      bool // port unreachable, or code

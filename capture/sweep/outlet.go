@@ -1,7 +1,6 @@
 package sweep
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -234,6 +233,3 @@ func (o *outlet) from(src netip.Addr, mac [6]byte) error {
 		}
 	}
 }
-
-// isLoss says whether an error of sending means that the interface is lost.
-func isLoss(err error) bool { return err != nil && !errors.Is(err, link.ErrBusy) }

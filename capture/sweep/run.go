@@ -100,11 +100,7 @@ func (r *run) run(ctx context.Context, yield func(capture.Reply)) error {
 	t := r.s.Totals()
 	r.sent, r.resets, r.received, r.spoofed, r.dropped = t.Sent, t.Resets, t.Received, t.Spoofed, t.Dropped
 	done := make(chan error, 1)
-	r.s.tasks.Add(1)
-	go func() {
-		defer r.s.tasks.Done()
-		done <- newSender(r).loop(ctx)
-	}()
+	r.s.tasks.Go(func() { done <- newSender(r).loop(ctx) })
 	defer func() { r.ended = time.Now() }()
 	var err error
 	for sending := true; sending; {
@@ -117,7 +113,9 @@ func (r *run) run(ctx context.Context, yield func(capture.Reply)) error {
 			sending = false
 		case <-ctx.Done():
 			r.in.close() // the sender may wait for room
-			<-done
+			if err := <-done; err != nil {
+				return err
+			}
 			return ctx.Err()
 		}
 	}
