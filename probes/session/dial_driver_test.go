@@ -284,7 +284,7 @@ func (d *driver) hear(n news) {
 	case Sent: // what the peer thinks of it, the reading tells
 	case Ended, Unsecured:
 		d.close(p)
-	case Rejected, Woken, Cancelled: // are not told by goroutines
+	case Rejected, Woken, Cancelled, Stirred: // are not told by goroutines
 	}
 	d.todo = append(d.todo, e)
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"sonde/daemon/internal/event"
 	"sonde/daemon/internal/fragile"
 	"sonde/daemon/internal/inventory"
 	"sonde/match"
@@ -194,7 +193,7 @@ func TestHowLongCareLasts(t *testing.T) {
 			if d := cmp.Diff(want, append(grants(nil), *granted...)); d != "" {
 				t.Errorf("granted:\n%s", d)
 			}
-			if _, held := s.fragile[hostOf(event.Key(keyOf(80)))]; held != last.want {
+			if _, held := s.fragile[hostOf(keyOf(80))]; held != last.want {
 				t.Errorf("held in memory: %v", held)
 			}
 		})
