@@ -17,66 +17,12 @@ import (
 // Schema names the version of the event object.
 const Schema = "sonde/1"
 
-// Action is the class of an event.
-type Action string
-
-// The actions.
-const (
-	SensorStarted       Action = "sensor.started"
-	SensorStopped       Action = "sensor.stopped"
-	SensorHeartbeat     Action = "sensor.heartbeat"
-	SensorDegraded      Action = "sensor.degraded"
-	SensorRecovered     Action = "sensor.recovered"
-	WatchBaselined      Action = "watch.baselined"
-	WatchRetired        Action = "watch.retired"
-	ServiceBaseline     Action = "service.baseline"
-	ServiceNew          Action = "service.new"
-	ServiceChanged      Action = "service.changed"
-	ServiceGone         Action = "service.gone"
-	ServiceReturned     Action = "service.returned"
-	ServiceUnverified   Action = "service.unverified"
-	ServiceReclassified Action = "service.reclassified"
-	HostDistress        Action = "host.distress"
-	HostRecovered       Action = "host.recovered"
-)
-
-// Severity is how much an event matters.
-type Severity string
-
-// The severities, mildest first.
-const (
-	Info    Severity = "info"
-	Notice  Severity = "notice"
-	Warning Severity = "warning"
-	Error   Severity = "error"
-)
-
-// Cause is why the inventory differs from before.
-type Cause string
-
-// The causes.
-const (
-	CauseTarget   Cause = "target"   // the scanned host changed
-	CauseDatabase Cause = "database" // our signatures changed
-	CauseEngine   Cause = "engine"   // our matching changed
-	CauseConfig   Cause = "config"   // our configuration changed
-	CausePath     Cause = "path"     // the way to the target changed
-	CauseSelf     Cause = "self"     // we were blocked, paused, degraded
-)
-
-// ChangeKind is the weightiest of the changed fields.
-type ChangeKind string
-
-// The kinds of a change, weightiest first.
-const (
-	KindService   ChangeKind = "service"
-	KindProduct   ChangeKind = "product"
-	KindVersion   ChangeKind = "version"
-	KindAttribute ChangeKind = "attribute"
-)
-
 // An Event is one thing told. Seq, ID and Sensor are set when it is committed
 // to the outbox, and never change afterwards.
+//
+// Which fields an event has follows from its action: one of an endpoint has
+// Endpoint with address and port, one of a host has Endpoint with the address
+// alone, one of a watch or of the sensor has none.
 type Event struct {
 	Schema        string     `json:"schema"`
 	ID            string     `json:"id"`
@@ -85,6 +31,7 @@ type Event struct {
 	CorrelationID string     `json:"correlation_id,omitempty"`
 	Timestamp     time.Time  `json:"@timestamp"` // of the decision, UTC
 	ObservedAt    time.Time  `json:"observed_at,omitzero"`
+	Clock         Clock      `json:"clock,omitempty"` // the sensor's, at the decision
 	Sensor        Sensor     `json:"sensor"`
 	Action        Action     `json:"action"`
 	Severity      Severity   `json:"severity"`
@@ -92,7 +39,12 @@ type Event struct {
 	Message       string     `json:"message"` // one line for people
 	Watch         string     `json:"watch,omitempty"`
 	Zone          string     `json:"zone,omitempty"`
-	Reason        string     `json:"reason,omitempty"` // service.gone: closed or filtered
+	VLAN          int        `json:"vlan,omitempty"`     // 1–4094, where the way to the target has one
+	MAC           string     `json:"mac,omitempty"`      // of an on-link target: "02:00:5e:10:00:01"
+	Expected      *bool      `json:"expected,omitempty"` // agrees with the accepted state; nil: none is configured for this
+	Owner         string     `json:"owner,omitempty"`    // of the target, from the accepted state
+	Silenced      bool       `json:"silenced,omitempty"` // by an operator or a maintenance window: only in the JSON file
+	Reason        string     `json:"reason,omitempty"`   // service.gone: closed or filtered; service.unverified: the outcome
 	ChangeKind    ChangeKind `json:"change_kind,omitempty"`
 	Changed       []string   `json:"changed,omitempty"` // names of the fields that differ
 
@@ -100,14 +52,33 @@ type Event struct {
 	Previous *probes.Observation `json:"previous,omitempty"`
 	Evidence *probes.Evidence    `json:"evidence,omitempty"` // answer cut to MaxAnswer
 
-	AbsentAt      time.Time      `json:"absent_at,omitzero"` // service.new: when a sweep found nothing there
+	AbsentAt      time.Time      `json:"absent_at,omitzero"` // service.new, host.new: when a sweep found nothing there
 	FirstSeen     time.Time      `json:"first_seen,omitzero"`
 	LastSeen      time.Time      `json:"last_seen,omitzero"`
 	Confirmations int            `json:"confirmations,omitempty"` // agreeing visits behind the event
-	Counts        map[string]int `json:"counts,omitempty"`        // watch.baselined, heartbeat
-	PreviousEnd   string         `json:"previous_end,omitempty"`  // sensor.started: clean, crash or first
-	GapSeconds    int64          `json:"gap_s,omitempty"`         // sensor.started: since the last sign of life
+	DaysLeft      *int           `json:"days_left,omitempty"`     // certificate.expiring, expired: whole days to its end; below 0: since
+	Services      []Service      `json:"services,omitempty"`      // of a host: at most MaxServices
+	ServicesCount int            `json:"services_count,omitempty"`
+	Hosts         []string       `json:"hosts,omitempty"`        // of a watch: those concerned, at most MaxHosts
+	Counts        map[string]int `json:"counts,omitempty"`       // watch.*, heartbeat
+	PreviousEnd   string         `json:"previous_end,omitempty"` // sensor.started: clean, crash or first
+	GapSeconds    int64          `json:"gap_s,omitempty"`        // sensor.started: since the last sign of life
 }
+
+// Service is one service of a host, in the host's own event.
+type Service struct {
+	Transport probes.Transport `json:"transport"`
+	Port      uint16           `json:"port"`
+	Service   string           `json:"service,omitempty"`
+	Product   string           `json:"product,omitempty"`
+}
+
+// MaxServices and MaxHosts bound the lists of an event. With four values each,
+// 32 services are 128 of the 200 values that an event may hold.
+const (
+	MaxServices = 32
+	MaxHosts    = 32
+)
 
 // Sensor names the sender.
 type Sensor struct {
@@ -132,9 +103,25 @@ func (k Key) String() string {
 	return fmt.Sprintf("%s/%s/%s/%d", k.Zone, k.Addr, k.Transport, k.Port)
 }
 
+// Host is the host of the endpoint.
+func (k Key) Host() Host { return Host{k.Zone, k.Addr} }
+
 // CorrelationID is the same for all events of one endpoint on every sensor:
 // the first 16 bytes of SHA-256 over the key, in hex.
 func (k Key) CorrelationID() string { return digest(k.String()) }
+
+// Host names an address across its endpoints.
+type Host struct {
+	Zone string
+	Addr netip.Addr
+}
+
+// String gives "zone/addr".
+func (h Host) String() string { return h.Zone + "/" + h.Addr.String() }
+
+// CorrelationID is the same for all events of the host itself, as
+// Key.CorrelationID is for those of an endpoint.
+func (h Host) CorrelationID() string { return digest(h.String()) }
 
 // ID derives the event's id from sensor, epoch and sequence number, so that a
 // receiver can drop what it has seen: the first 16 bytes of SHA-256, in hex.
@@ -147,34 +134,14 @@ func digest(s string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// DefaultSeverity is the severity of an action where no other rule applies;
-// see SeverityOf.
-func DefaultSeverity(a Action) Severity {
-	switch a {
-	case ServiceUnverified, ServiceReturned:
-		return Notice
-	case ServiceNew, ServiceChanged, ServiceGone:
-		return Warning
-	case SensorDegraded, HostDistress:
-		return Error
-	default:
-		return Info
-	}
-}
-
-// SeverityOf is the severity of an event of this action and kind: a change of
-// version or attribute is a notice, one of product or service a warning.
-func SeverityOf(a Action, k ChangeKind) Severity {
-	if a == ServiceChanged && (k == KindVersion || k == KindAttribute) {
-		return Notice
-	}
-	return DefaultSeverity(a)
-}
-
-// Target is the endpoint for people: "192.0.2.1:22/tcp", or "" without one.
+// Target is the endpoint for people: "192.0.2.1:22/tcp", the address alone for
+// a host, or "" without either.
 func (e *Event) Target() string {
-	if e.Endpoint == nil {
+	switch {
+	case e.Endpoint == nil:
 		return ""
+	case e.Endpoint.Port == 0:
+		return e.Endpoint.Addr.String()
 	}
 	ap := netip.AddrPortFrom(e.Endpoint.Addr, e.Endpoint.Port)
 	return strings.Join([]string{ap.String(), string(e.Endpoint.Transport)}, "/")

@@ -65,8 +65,8 @@ func cutStrings(o *probes.Observation) {
 
 // leaves counts the values of an event, on the high side.
 func leaves(ev *event.Event) int {
-	const plain = 30 // of the event itself, its sensor and its evidence
-	n := plain + len(ev.Changed) + len(ev.Counts)
+	const plain, service = 38, 4 // of the event itself, its sensor and its evidence
+	n := plain + len(ev.Changed) + len(ev.Counts) + len(ev.Hosts) + service*len(ev.Services)
 	eachEndpoint(ev, func(o *probes.Observation) { n += observationLeaves(o) })
 	return n
 }
