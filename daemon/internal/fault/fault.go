@@ -13,6 +13,9 @@ const Variable = "SONDE_FAULT"
 // Names lists every point of the program in the order of the way of the data.
 func Names() []string {
 	return []string{
+		"store.migrate.before", // an older schema, or none yet; its backup is made
+		"store.migrate.commit", // all statements of the step ran, not committed
+		"store.migrate.after",  // the step is committed
 		"store.apply.before",   // a batch arrived, no transaction yet
 		"store.apply.decided",  // decided, nothing written
 		"store.commit.before",  // all written, not committed

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -219,8 +220,8 @@ func TestKilledAtEachPoint(t *testing.T) {
 		t.Skip("built without the tag faultpoints")
 	}
 	for _, point := range fault.Names() {
-		if !strings.HasPrefix(point, "store.") {
-			continue
+		if !strings.HasPrefix(point, "store.") || strings.HasPrefix(point, "store.migrate.") {
+			continue // see TestKilledWhileMigrating
 		}
 		t.Run(point, func(t *testing.T) {
 			dir := t.TempDir()
@@ -245,5 +246,39 @@ func TestKilledAtEachPoint(t *testing.T) {
 				p.check(t, dir)
 			}
 		})
+	}
+}
+
+// TestKilledWhileMigrating: the store of the first schema is whole after a
+// death in the middle of each step, and so is its backup; the next start goes on
+// and has all that was there.
+func TestKilledWhileMigrating(t *testing.T) {
+	if !fault.Enabled {
+		t.Skip("built without the tag faultpoints")
+	}
+	for _, point := range fault.Names() {
+		if !strings.HasPrefix(point, "store.migrate.") {
+			continue
+		}
+		for pass := 1; pass < schemaVersion; pass++ {
+			name := fmt.Sprintf("%s:%d", point, pass)
+			t.Run(name, func(t *testing.T) {
+				dir, want := unpackFixture(t, 1)
+				_, err := child(t, "open", dir, fault.Variable+"="+name).Output()
+				if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != -1 {
+					t.Fatalf("the child ended with %v, want a signal", err)
+				}
+				s := openStore(t, dir, newClock())
+				if err := checkAll(t.Context(), s.conn); err != nil {
+					t.Error(err)
+				}
+				if got := endpoints(t, s.Reader, Filter{Retired: true}); len(got) != len(want) {
+					t.Errorf("%d endpoints, were %d", len(got), len(want))
+				}
+				if !isFile(backupPath(filepath.Join(dir, FileName), 1)) {
+					t.Error("no backup of the first schema")
+				}
+			})
+		}
 	}
 }

@@ -209,17 +209,6 @@ func newUUID(random io.Reader) (string, error) {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:]), nil
 }
 
-func quickCheck(ctx context.Context, c *sql.Conn) error {
-	var result string
-	if err := c.QueryRowContext(ctx, "pragma quick_check(1)").Scan(&result); err != nil {
-		return err
-	}
-	if result != "ok" {
-		return fmt.Errorf("%w: %s", ErrCorrupt, result)
-	}
-	return nil
-}
-
 // SetRules replaces the rules, for a new configuration. What is being
 // confirmed goes on under the new ones.
 func (s *Store) SetRules(all Rules, watches map[string]Rules) {
