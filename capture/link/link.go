@@ -87,6 +87,10 @@ type Config struct {
 	// groups that nobody here has joined, such as reports of MLD.
 	Promiscuous, AllMulticast bool
 
+	// Senders is how many calls of Send may be under way at once; 1 if zero.
+	// More wait for each other. Each has a socket of its own.
+	Senders int
+
 	// Bypass sends past the queueing discipline of the interface, straight to
 	// its driver: fewer instructions per frame, but tc and nft egress rules do
 	// not apply and captures on this box do not see the frames.

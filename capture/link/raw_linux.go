@@ -32,12 +32,19 @@ func OpenRaw(c Config) (*Socket, error) {
 }
 
 func (s *Socket) openRaw(c *Config) error {
-	out, err := newRawSender()
+	fd := -1 // any, of the namespace
+	err := s.pave(c, func() (sender, error) {
+		r, err := newRawSender()
+		if err != nil {
+			return nil, err
+		}
+		fd = r.v4
+		return r, nil
+	})
 	if err != nil {
 		return err
 	}
-	s.out = out
-	dev, err := lookUp(out.v4, c.Interface)
+	dev, err := lookUp(fd, c.Interface)
 	if err != nil {
 		return err
 	}

@@ -40,21 +40,21 @@ type sender interface {
 // the error says why: [ErrBusy], [ErrDown], [net.ErrClosed]. The frames are not
 // kept.
 func (s *Socket) Send(frames [][]byte) (done int, err error) {
-	s.sending.Lock()
-	defer s.sending.Unlock()
+	l := s.lane()
+	defer l.sending.Unlock()
 	for waits := 0; done < len(frames); {
 		if s.closed.Load() {
 			return done, net.ErrClosed
 		}
-		fd, batch := s.out.prepare(frames[done:min(len(frames), done+batchMost)])
+		fd, batch := l.out.prepare(frames[done:min(len(frames), done+batchMost)])
 		if fd < 0 {
-			s.refused++
+			s.refused.Add(1)
 			done++
 			continue
 		}
 		n, errno := sendmmsg(fd, batch)
 		if n > 0 {
-			s.sent += uint64(n)
+			s.sent.Add(uint64(n))
 			done += n
 			waits = 0
 			continue
@@ -62,19 +62,31 @@ func (s *Socket) Send(frames [][]byte) (done int, err error) {
 		switch {
 		case errors.Is(errno, unix.EINTR):
 		case errors.Is(errno, unix.ENOBUFS), errors.Is(errno, unix.EAGAIN):
-			s.busy++
+			s.busy.Add(1)
 			if waits++; waits > busyMost {
 				return done, s.fault("send", ErrBusy)
 			}
 			s.room(fd, errno)
 		case refusal(errno):
-			s.refused++
+			s.refused.Add(1)
 			done++
 		default:
 			return done, s.fault("send", errno)
 		}
 	}
 	return done, nil
+}
+
+// lane locks a lane: a free one, if there is one.
+func (s *Socket) lane() *lane {
+	for _, l := range s.lanes {
+		if l.sending.TryLock() {
+			return l
+		}
+	}
+	l := s.lanes[0]
+	l.sending.Lock()
+	return l
 }
 
 // refusal says whether the kernel did not want this one frame, rather than any.
@@ -122,11 +134,18 @@ type packetSender struct {
 // frames, as each counts with the kernel's own 768 bytes.
 const sendBuffer = 4 << 20
 
-// newPacketSender takes over fd, a socket without a protocol: it never
-// receives.
-func newPacketSender(fd int, dev device, bypass bool) (*packetSender, error) {
+// newPacketSender opens a socket without a protocol: it never receives.
+func newPacketSender(dev device, bypass bool) (*packetSender, error) {
+	kind := unix.SOCK_RAW
+	if dev.medium == IP {
+		kind = unix.SOCK_DGRAM
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, kind|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
 	p := &packetSender{fd: fd, medium: dev.medium}
-	err := unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: dev.index})
+	err = unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: dev.index})
 	if err == nil && bypass {
 		err = unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1)
 	}

@@ -27,11 +27,14 @@ type Socket struct {
 	received   uint64
 	dropped    uint64
 
-	sending sync.Mutex // guards what follows; taken after receiving if at all
+	lanes               []*lane // as many as may send at once; immutable
+	sent, busy, refused atomic.Uint64
+}
+
+// A lane is a way out of a Socket, for one goroutine at a time.
+type lane struct {
+	sending sync.Mutex // guards out; taken after receiving if at all
 	out     sender
-	sent    uint64
-	busy    uint64
-	refused uint64
 }
 
 // Open opens a socket on an interface. It fails with [ErrNoPermission],
@@ -46,29 +49,36 @@ func Open(c Config) (*Socket, error) {
 }
 
 func (s *Socket) open(c *Config) error {
-	out, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
-	dev, err := lookUp(out, c.Interface)
+	dev, err := lookUp(fd, c.Interface)
+	_ = unix.Close(fd)
 	if err == nil && dev.medium == 0 {
 		err = ErrMedium
 	}
-	if err == nil && dev.medium == Ethernet {
-		_ = unix.Close(out)
-		out, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-	}
 	if err != nil {
-		_ = unix.Close(out)
 		return err
 	}
 	s.medium, s.mtu = dev.medium, dev.mtu
-	sender, err := newPacketSender(out, dev, c.Bypass)
+	err = s.pave(c, func() (sender, error) { return newPacketSender(dev, c.Bypass) })
 	if err != nil {
 		return err
 	}
-	s.out = sender
 	return s.listen(c, dev)
+}
+
+// pave makes the lanes.
+func (s *Socket) pave(c *Config, open func() (sender, error)) error {
+	for range max(1, c.Senders) {
+		out, err := open()
+		if err != nil {
+			return err
+		}
+		s.lanes = append(s.lanes, &lane{out: out})
+	}
+	return nil
 }
 
 // listen opens what Receive and Close need.
@@ -158,9 +168,7 @@ func (s *Socket) Drops() (received, dropped uint64) {
 // Counters are what happened on the socket since it was opened.
 func (s *Socket) Counters() (c Counters) {
 	c.Received, c.Dropped = s.Drops()
-	s.sending.Lock()
-	defer s.sending.Unlock()
-	c.Sent, c.Busy, c.Refused = s.sent, s.busy, s.refused
+	c.Sent, c.Busy, c.Refused = s.sent.Load(), s.busy.Load(), s.refused.Load()
 	return c
 }
 
@@ -173,8 +181,10 @@ func (s *Socket) Close() error {
 	_, _ = unix.Write(s.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // not 0 in any byte order
 	s.receiving.Lock()
 	defer s.receiving.Unlock()
-	s.sending.Lock()
-	defer s.sending.Unlock()
+	for _, l := range s.lanes {
+		l.sending.Lock()
+		defer l.sending.Unlock()
+	}
 	s.Drops()
 	s.statistics.Lock()
 	defer s.statistics.Unlock()
@@ -187,8 +197,8 @@ func (s *Socket) release() {
 	if s.ring != nil {
 		s.ring.close()
 	}
-	if s.out != nil {
-		s.out.close()
+	for _, l := range s.lanes {
+		l.out.close()
 	}
 	if s.wake >= 0 {
 		_ = unix.Close(s.wake)

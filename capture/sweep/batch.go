@@ -13,6 +13,8 @@ func batchSize(p Pacer) int { return min(max(p.Burst()/2, 1), batchMost) }
 // A batch is packets that leave by one interface, in buffers that are used
 // again.
 type batch struct {
+	out    *outlet
+	err    error // what kept some from leaving
 	most   int
 	bufs   [][]byte
 	frames [][]byte

@@ -52,6 +52,7 @@ type chunk struct {
 	// done has the bits of targets that need no more packets. They are set
 	// under the inbox's lock, and read by the sender without it.
 	done []atomic.Uint64
+	left atomic.Int64 // targets whose bits are not set
 
 	// The sender's:
 	round    int       // 0 is the first
@@ -64,8 +65,13 @@ type chunk struct {
 }
 
 func newChunk(first uint64, n int) *chunk {
-	return &chunk{first: first, n: n, done: make([]atomic.Uint64, (n+63)/64)}
+	c := &chunk{first: first, n: n, done: make([]atomic.Uint64, (n+63)/64)}
+	c.left.Store(int64(n))
+	return c
 }
+
+// allDone says whether no target needs more packets.
+func (c *chunk) allDone() bool { return c.left.Load() == 0 }
 
 // isDone reads the bit of target i of the chunk.
 func (c *chunk) isDone(i int) bool { return c.done[i/64].Load()&(1<<(i%64)) != 0 }
@@ -75,8 +81,12 @@ func (c *chunk) isDone(i int) bool { return c.done[i/64].Load()&(1<<(i%64)) != 0
 func (c *chunk) finish(i int) bool {
 	w, bit := &c.done[i/64], uint64(1)<<(i%64)
 	old := w.Load()
+	if old&bit != 0 {
+		return false
+	}
 	w.Store(old | bit)
-	return old&bit == 0
+	c.left.Add(-1)
+	return true
 }
 
 // seek gives the first target from i on that is not done, or c.n.
@@ -88,15 +98,6 @@ func (c *chunk) seek(i int) int {
 		i = (i/64 + 1) * 64
 	}
 	return c.n
-}
-
-// left counts the targets that are not done.
-func (c *chunk) left() int {
-	n := c.n
-	for i := range c.done {
-		n -= bits.OnesCount64(c.done[i].Load())
-	}
-	return n
 }
 
 // window finds the open chunk of a position.

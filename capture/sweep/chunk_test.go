@@ -33,7 +33,7 @@ func TestChunkSeeks(t *testing.T) {
 		if got := c.seek(at); got != n {
 			t.Fatalf("seed %d: seek(%d) = %d at the end, want %d", seed, at, got, n)
 		}
-		if got := c.left(); got != n-len(done) {
+		if got := int(c.left.Load()); got != n-len(done) {
 			t.Fatalf("seed %d: %d left, want %d", seed, got, n-len(done))
 		}
 	}

@@ -147,7 +147,7 @@ func setDefault(d *time.Duration, to time.Duration) {
 
 // openLink opens an interface, or the way to this machine itself.
 func openLink(hop route.Hop, filter link.Filter) (Wire, error) {
-	c := link.Config{Interface: hop.Link.Name, Filter: filter}
+	c := link.Config{Interface: hop.Link.Name, Filter: filter, Senders: emittersMost + 1} // one for resets
 	if hop.Local {
 		return link.OpenRaw(c)
 	}

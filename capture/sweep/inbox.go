@@ -18,6 +18,7 @@ const inboxMost = 1 << 14
 type inbox struct {
 	wake  chan struct{} // holds one at most; never closed
 	press chan struct{} // likewise, of an inbox that is half full
+	over  chan struct{} // likewise, of a chunk whose last target has answered
 
 	mu      sync.Mutex // guards what follows, and the setting of chunks' bits
 	waiting []reply
@@ -28,7 +29,8 @@ type inbox struct {
 }
 
 func newInbox() *inbox {
-	in := &inbox{wake: make(chan struct{}, 1), press: make(chan struct{}, 1)}
+	in := &inbox{wake: make(chan struct{}, 1), press: make(chan struct{}, 1),
+		over: make(chan struct{}, 1)}
 	in.roomy.L = &in.mu
 	return in
 }
@@ -57,7 +59,9 @@ func (in *inbox) answer(w *window, pos uint64, r *capture.Reply) verdict {
 		in.lost++
 		return noRoom
 	}
-	c.finish(int(pos - c.first))
+	if c.finish(int(pos - c.first)); c.allDone() {
+		signal(in.over)
+	}
 	in.push(reply{Reply: *r})
 	return fresh
 }

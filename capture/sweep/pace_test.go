@@ -25,7 +25,7 @@ func busiest(list []sentPacket, span time.Duration) int {
 
 // The budget holds in each window, whatever its length, resets included.
 func TestBudgetHoldsAtEveryScale(t *testing.T) {
-	for _, perSecond := range []int{1, 7, 100, 1000, 50_000} {
+	for _, perSecond := range []int{1, 7, 100, 1000, 50_000, 100_000} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld()
 			w.answer = func(*frame.Packet, int) []fakeAnswer {

@@ -191,7 +191,7 @@ func (s *sender) review(ctx context.Context) error {
 
 // goesOn says whether a chunk has another round to go.
 func (s *sender) goesOn(ctx context.Context, c *chunk) (bool, error) {
-	if c.left() == 0 {
+	if c.allDone() {
 		return false, nil
 	}
 	if err := s.verify(ctx, c.began); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"sonde/capture"
@@ -34,7 +35,8 @@ type sender struct {
 
 	ways    ways
 	hop     route.Hop // of the probe that is being sent
-	batches []outgoing
+	batches []*batch  // that are being filled, of an outlet each
+	out     *emitters
 
 	// lost says since when what stands in the way of sending does: a router
 	// that is not there, an interface that is down.
@@ -42,14 +44,9 @@ type sender struct {
 	changed time.Time // when the routes changed last
 }
 
-// An outgoing batch leaves by one outlet.
-type outgoing struct {
-	out *outlet
-	*batch
-}
-
 func newSender(r *run) *sender {
-	s := &sender{run: r, next: r.win.from, due: never, lost: map[string]time.Time{}}
+	s := &sender{run: r, next: r.win.from, due: never, lost: map[string]time.Time{},
+		out: newEmitters(r)}
 	if n := r.s.cfg.RetriesPerSecond; n > 0 {
 		s.retries = NewRate(n)
 	}
@@ -58,6 +55,8 @@ func newSender(r *run) *sender {
 
 // loop sends until all is answered or was asked often enough.
 func (s *sender) loop(ctx context.Context) error {
+	s.out.start(ctx, s.run)
+	defer s.out.stop()
 	for {
 		if err := s.run.s.awaitResume(ctx); err != nil {
 			return err
@@ -72,10 +71,29 @@ func (s *sender) loop(ctx context.Context) error {
 		if busy {
 			continue
 		}
-		if err := sleep(ctx, time.Until(s.wake)); err != nil {
+		if err := s.await(ctx); err != nil {
 			return err
 		}
 	}
+}
+
+// await waits until there is something to do. A chunk that has no more answers
+// to come does not wait for them.
+func (s *sender) await(ctx context.Context) error {
+	t := time.NewTimer(time.Until(s.wake))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-s.in.over:
+		for _, c := range s.open {
+			if c.due != never && c.allDone() {
+				c.due, s.due = s.now, s.now
+			}
+		}
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
 }
 
 // round fills the batches once and sends them. It is false if there was
@@ -98,7 +116,8 @@ func (s *sender) round(ctx context.Context) (busy bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	return s.rest() || busy, nil
+	rests, err := s.rest(ctx)
+	return rests || busy, err
 }
 
 // batched says whether a batch is full.
@@ -113,15 +132,22 @@ func (s *sender) batched() bool {
 
 // rest lets the chunks whose rounds are sent wait for their answers. It is
 // true if there is one.
-func (s *sender) rest() bool {
-	rests := false
+func (s *sender) rest(ctx context.Context) (rests bool, err error) {
+	if slices.ContainsFunc(s.walked, sent) {
+		if err := s.drain(ctx); err != nil {
+			return false, err
+		}
+	}
 	kept := s.walked[:0]
 	for _, c := range s.walked {
-		if c.parked > 0 {
+		if !sent(c) {
 			kept = append(kept, c)
 			continue
 		}
-		c.due = time.Now().Add(s.cfg().RetryAfter)
+		c.due = time.Now()
+		if !c.allDone() {
+			c.due = c.due.Add(s.cfg().RetryAfter)
+		}
 		if c.due.Before(s.due) {
 			s.due = c.due
 		}
@@ -129,8 +155,11 @@ func (s *sender) rest() bool {
 	}
 	clear(s.walked[len(kept):])
 	s.walked = kept
-	return rests
+	return rests, nil
 }
+
+// sent says whether all of a chunk's round was sent, or handed over.
+func sent(c *chunk) bool { return c.parked == 0 }
 
 func (s *sender) cfg() *Config { return &s.run.s.cfg }
 
@@ -218,64 +247,6 @@ func (s *sender) build(w *way, p *probe) error {
 	}
 	b.add(n)
 	return nil
-}
-
-func (s *sender) batchOf(o *outlet) *batch {
-	for i := range s.batches {
-		if s.batches[i].out == o {
-			return s.batches[i].batch
-		}
-	}
-	b := newBatch(batchSize(s.cfg().Pace))
-	s.batches = append(s.batches, outgoing{o, b})
-	return b
-}
-
-// flush sends what was built, when the budget allows it.
-func (s *sender) flush(ctx context.Context) (sent bool, err error) {
-	for _, b := range s.batches {
-		if len(b.frames) == 0 {
-			continue
-		}
-		sent = true
-		if err := sleep(ctx, s.cfg().Pace.Take(len(b.frames))); err != nil {
-			return sent, err
-		}
-		if err := s.emit(ctx, b); err != nil {
-			return sent, err
-		}
-		b.clear()
-	}
-	return sent, nil
-}
-
-// busyPause lies between tries of an interface that takes no more.
-const busyPause = 10 * time.Millisecond
-
-// emit sends one batch. What is lost with an interface is noted, so that its
-// round is sent again.
-func (s *sender) emit(ctx context.Context, b outgoing) error {
-	for frames := b.frames; ; {
-		n, err := b.out.send(frames)
-		s.tries.Add(uint64(n))
-		s.run.s.count.sent.Add(uint64(n))
-		if frames = frames[n:]; len(frames) == 0 {
-			if len(s.lost) > 0 {
-				delete(s.lost, b.out.hop.Link.Name)
-			}
-			return nil
-		}
-		if errors.Is(err, link.ErrBusy) {
-			if err := sleep(ctx, busyPause); err != nil {
-				return err
-			}
-			continue
-		}
-		s.run.s.disturbed.Add(1)
-		s.changed = time.Now()
-		_, failed := s.trouble(ctx, b.out.hop.Link.Name)
-		return failed
-	}
 }
 
 // passes says whether an error of the way may pass by itself. That there is no

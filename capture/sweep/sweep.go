@@ -23,7 +23,10 @@
 // Memory does not grow with the plan: one bit for each target under way, which
 // a sweep keeps in at most 512 chunks of 65,536 (4 MiB), 16,384 waiting
 // answers, 65,536 targets that wait for their hosts' budget, and 48 bytes for
-// each neighbour on a link. Building a packet takes no allocation.
+// each neighbour on a link. Building a packet takes no allocation. A sweep
+// whose budget lets 512 packets go at once sends from two goroutines beside the
+// one that builds them, and may use three CPUs with its receiver; others use
+// little more than one. A sweep ends with the last answer, if all answer.
 package sweep
 
 import (

@@ -187,20 +187,25 @@ func TestDuplicates(t *testing.T) {
 			a := fakeAnswer{flags: frame.FlagSYN | frame.FlagACK}
 			b, c := a, a
 			b.after, c.after = 100*time.Millisecond, 10*time.Second // after the sweep
+			if p.DstPort == 81 {
+				return nil // so that the sweep goes on
+			}
 			return []fakeAnswer{a, b, {flags: frame.FlagRST | frame.FlagACK, after: time.Millisecond}, c}
 		}
 		s := w.sweeper(t, Config{})
-		got, stats := collect(t, s, tcpPlan(100, 80))
+		got, stats := collect(t, s, tcpPlan(100, 80, 81))
 		if len(got) != 100 || stats.Accepted != 100 || stats.Duplicates != 200 {
 			t.Errorf("%d told, stats %+v", len(got), stats)
 		}
 		time.Sleep(20 * time.Second)
+		synctest.Wait()
 		for at, n := range w.resets {
 			if n != 3 {
 				t.Errorf("%s got %d resets for 3 SYN-ACKs", at, n)
 			}
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if len(s.outlets) != 0 || len(*s.runs.Load()) != 0 {
 			t.Errorf("%d outlets and %d runs are kept for ever", len(s.outlets), len(*s.runs.Load()))
 		}
