@@ -13,7 +13,7 @@ FUZZTIME ?= 3s
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := build
-.PHONY: help build run demo lab test race lint fuzz bench bench-match bench-probe bench-sweep promises integration crash cross man check clean
+.PHONY: help build run demo lab test race lint fuzz bench bench-match bench-probe bench-sweep bench-store promises integration crash cross man check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,10 @@ bench-probe: build ## scanning beside nmap, revisits, silent ports, 10,000 peers
 bench-sweep: ## packets per second beside masscan, zmap and a bare loop (root, packages of .ci/run)
 	@mkdir -p bin; $(GO) test -count=1 -tags bench -timeout 20m -run BenchSweep -v ./capture/sweepbench > bin/bench-sweep.log 2>&1; s=$$?; \
 	grep -v '^sweep: ' bin/bench-sweep.log; grep '^sweep: ' bin/bench-sweep.log || s=1; exit $$s
+
+bench-store: ## the store with 100,000 and 1,000,000 services, and the daemon's start on it (SERVICES=n for another)
+	@mkdir -p bin; $(GO) test -count=1 -tags bench -timeout 60m -run BenchStore -v ./daemon > bin/bench-store.log 2>&1; s=$$?; \
+	grep -v '^store: ' bin/bench-store.log; grep '^store: ' bin/bench-store.log || s=1; exit $$s
 
 promises: build ## hold scans to their promises against the lab: same answers, peers that ban (root, ../shared; half an hour)
 	$(GO) test -count=1 -v -tags lab -timeout 90m ./daemon/probebench

@@ -172,7 +172,7 @@ func (d *daemon) generation(ctx context.Context, hup <-chan os.Signal) (again bo
 	}()
 	next := make(chan plan, 1)
 	err = task.Run(watchCtx, nil, append(work.tasks(),
-		&reloader{d: d, hup: hup, next: next, stop: stopWatch},
+		&reloader{d: d, hup: hup, next: next, stop: stopWatch}, &rematcher{d},
 		&readyNotice{d: d, after: emitReady})...)
 
 	select {

@@ -136,10 +136,13 @@ target = "udp://%s"
 	return c
 }
 
-// campaignPoints are all but those of a migration, which a store passes once:
-// TestKilledWhileMigrating has them.
+// campaignPoints are all but those that a store passes once, or once for each
+// program: package inventory has them, in TestKilledWhileMigrating and
+// TestKilledAtEachPoint.
 func campaignPoints() []string {
-	return slices.DeleteFunc(fault.Names(), func(s string) bool { return strings.HasPrefix(s, "store.migrate.") })
+	return slices.DeleteFunc(fault.Names(), func(s string) bool {
+		return strings.HasPrefix(s, "store.migrate.") || strings.HasPrefix(s, "store.rematch.")
+	})
 }
 
 // A faultAt is a point and at which pass it kills.

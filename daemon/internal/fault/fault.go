@@ -18,6 +18,7 @@ func Names() []string {
 		"store.migrate.after",  // the step is committed
 		"store.apply.before",   // a batch arrived, no transaction yet
 		"store.apply.decided",  // decided, nothing written
+		"store.rematch.end",    // all evidence is matched again, not noted
 		"store.commit.before",  // all written, not committed
 		"store.commit.after",   // committed, the caller does not know yet
 		"store.pass.before",    // a pass ended, not recorded

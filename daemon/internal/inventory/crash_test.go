@@ -17,6 +17,7 @@ import (
 
 	"sonde/daemon/internal/event"
 	"sonde/daemon/internal/fault"
+	"sonde/probes"
 )
 
 // childVariable makes the test binary do one job as a process of its own: the
@@ -94,6 +95,12 @@ func writeForever(dir string) error {
 		pass := lanPass(c.add(time.Second))
 		pass.Ports = strconv.FormatInt(1+round%65535, 10)
 		if err := s.PassDone(ctx, pass); err != nil {
+			return err
+		}
+		by := Matcher{Database: "d1", Engine: fmt.Sprint(round), Again: func(o *probes.Observation) (probes.Observation, bool) {
+			return *o, o.Evidence != nil
+		}}
+		if _, err := s.Rematch(ctx, by); err != nil {
 			return err
 		}
 		if err := s.Alive(ctx); err != nil {

@@ -15,6 +15,13 @@ const (
 	metaSeq   = "last_seq"
 	metaAlive = "last_alive"
 	metaClean = "clean_end"
+
+	// What all evidence was matched by, what it is being matched by, and the id
+	// of the last endpoint of which that is done.
+	metaDatabase   = "matched_database"
+	metaEngine     = "matched_engine"
+	metaRematching = "matching_again_by"
+	metaRematched  = "matched_again_to"
 )
 
 // How the run before ended, as sensor.started tells it.
@@ -52,12 +59,20 @@ func readMeta(ctx context.Context, c *sql.Conn) (m meta, err error) {
 		{metaUUID, &m.uuid}, {metaEpoch, &m.epoch}, {metaSeq, &m.seq},
 		{metaAlive, &m.alive}, {metaClean, &m.clean},
 	} {
-		err := c.QueryRowContext(ctx, "select value from meta where key = ?", read.key).Scan(read.into)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return m, fmt.Errorf("read meta %s: %w", read.key, err)
+		if err := readMetaKey(ctx, c, read.key, read.into); err != nil {
+			return m, err
 		}
 	}
 	return m, nil
+}
+
+// readMetaKey leaves into as it is when there is no such key.
+func readMetaKey(ctx context.Context, c *sql.Conn, key string, into any) error {
+	err := c.QueryRowContext(ctx, "select value from meta where key = ?", key).Scan(into)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("read meta %s: %w", key, err)
+	}
+	return nil
 }
 
 const writeMetaSQL = `insert into meta (key, value) values (?, ?)

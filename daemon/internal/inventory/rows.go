@@ -38,9 +38,7 @@ type state struct {
 	Unsure       *Streak             `json:"unsure,omitempty"`
 	Known        map[string][]string `json:"known,omitempty"`
 	Asked        []string            `json:"asked,omitempty"`
-	Certificates []KnownCertificate  `json:"certificates,omitempty"`
-	Swing        *swingState         `json:"swing,omitempty"`
-	Way          string              `json:"way,omitempty"`
+	Alternations int                 `json:"alternations,omitempty"`
 }
 
 // pendingState adds what an observation's own JSON form leaves out.
@@ -51,8 +49,7 @@ type pendingState struct {
 
 func encodeState(e *Endpoint) (string, error) {
 	s := state{
-		AbsentAt: e.AbsentAt, Known: e.Known, Asked: e.Asked, Way: e.Way,
-		Certificates: e.Certificates, Swing: encodeSwing(&e.Swing),
+		AbsentAt: e.AbsentAt, Known: e.Known, Asked: e.Asked, Alternations: e.Alternations,
 		Closed: streakOrNil(e.Closed), Silent: streakOrNil(e.Silent), Unsure: streakOrNil(e.Unsure),
 	}
 	if e.Pending != nil {
@@ -70,8 +67,7 @@ func decodeState(text string, e *Endpoint) error {
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		return fmt.Errorf("state of %s: %w", e.Key, err)
 	}
-	e.AbsentAt, e.Known, e.Asked, e.Way = s.AbsentAt, s.Known, s.Asked, s.Way
-	e.Certificates, e.Swing = s.Certificates, s.Swing.decode()
+	e.AbsentAt, e.Known, e.Asked, e.Alternations = s.AbsentAt, s.Known, s.Asked, s.Alternations
 	e.Closed, e.Silent, e.Unsure = streakOf(s.Closed), streakOf(s.Silent), streakOf(s.Unsure)
 	if s.Pending != nil {
 		p := s.Pending.Pending
@@ -261,4 +257,16 @@ func columns(e *Endpoint, state string) []any {
 
 func keyColumns(k event.Key) []any {
 	return []any{k.Zone, k.Addr.String(), string(k.Transport), int64(k.Port)}
+}
+
+// scanKey reads an id and the four columns of a key.
+func scanKey(rows *sql.Rows, k *event.Key) (id int64, err error) {
+	var addr string
+	if err := rows.Scan(&id, &k.Zone, &addr, &k.Transport, &k.Port); err != nil {
+		return 0, err
+	}
+	if k.Addr, err = netip.ParseAddr(addr); err != nil {
+		return 0, fmt.Errorf("endpoint %d: %w", id, err)
+	}
+	return id, nil
 }
