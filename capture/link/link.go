@@ -42,9 +42,9 @@ var (
 	ErrNoPermission = errors.New("raw sockets need the capability CAP_NET_RAW: grant it by " +
 		"AmbientCapabilities=CAP_NET_RAW in the systemd unit, or by setcap cap_net_raw+ep on the program")
 
-	// ErrDown is for an interface that is down, was taken down, or is gone. A
-	// socket of an interface that comes up again works on; one whose interface
-	// was removed has to be opened anew.
+	// ErrDown is for an interface that is down or without a carrier, became so,
+	// or is gone. A socket of an interface that comes up again works on; one
+	// whose interface was removed has to be opened anew.
 	ErrDown = errors.New("interface is down")
 
 	// ErrBusy is for a batch that the interface did not take within a tenth of

@@ -46,6 +46,9 @@ func (s *Socket) Send(frames [][]byte) (done int, err error) {
 		if s.closed.Load() {
 			return done, net.ErrClosed
 		}
+		if s.cut.Load() {
+			return done, s.fault("send", unix.ENETDOWN) // the kernel would take it, and lose it
+		}
 		fd, batch := l.out.prepare(frames[done:min(len(frames), done+batchMost)])
 		if fd < 0 {
 			s.refused.Add(1)

@@ -20,8 +20,11 @@ type Socket struct {
 	wake   int         // an eventfd, readable for good once the socket closes
 	closed atomic.Bool // set before wake is written
 
+	cut atomic.Bool // the interface is down, or without a carrier
+
 	receiving sync.Mutex // held by Receive; guards the walk of ring
 	ring      *ring      // nil if the socket only sends
+	carrier   *carrier   // nil without a ring, and for the box itself
 
 	statistics sync.Mutex // guards what follows
 	received   uint64
@@ -66,7 +69,13 @@ func (s *Socket) open(c *Config) error {
 	if err != nil {
 		return err
 	}
-	return s.listen(c, dev)
+	if err = s.listen(c, dev); err != nil || s.ring == nil {
+		return err
+	}
+	if s.carrier, err = newCarrier(dev.index); err == nil && s.carrier.lost {
+		err = errNoCarrier
+	}
+	return err
 }
 
 // pave makes the lanes.
@@ -108,8 +117,8 @@ func (s *Socket) MTU() int { return s.mtu }
 // socket is closed; it returns [net.ErrClosed] then. The frame is valid during
 // the call only. yield may send, but must not close the socket.
 //
-// It returns [ErrDown] once each time that the interface goes down; called
-// again, it waits for frames of the interface come up again.
+// It returns [ErrDown] once each time that the interface goes down or loses its
+// carrier; called again, it waits for frames of the interface come up again.
 func (s *Socket) Receive(yield func(frame []byte, at time.Time)) error {
 	s.receiving.Lock()
 	defer s.receiving.Unlock()
@@ -127,17 +136,43 @@ func (s *Socket) Receive(yield func(frame []byte, at time.Time)) error {
 // await waits until the ring has frames, the interface goes down or the socket
 // closes.
 func (s *Socket) await() error {
-	fds := [2]unix.PollFd{{Fd: int32(s.wake), Events: unix.POLLIN}, {Fd: -1, Events: unix.POLLIN}}
+	fds := [3]unix.PollFd{{Fd: int32(s.wake), Events: unix.POLLIN}, {Fd: -1, Events: unix.POLLIN},
+		{Fd: -1, Events: unix.POLLIN}}
 	if s.ring != nil {
 		fds[1].Fd = int32(s.ring.fd)
+	}
+	if s.carrier != nil {
+		fds[2].Fd = int32(s.carrier.fd)
 	}
 	if _, err := unix.Poll(fds[:], -1); err != nil && !errors.Is(err, unix.EINTR) {
 		return err
 	}
+	if fds[2].Revents != 0 {
+		lost, err := s.carrier.read()
+		s.cut.Store(s.carrier.lost)
+		if lost != nil || err != nil {
+			_ = pending(s.ring.fd) // the same loss, as the socket tells it
+			return errors.Join(lost, err)
+		}
+	}
 	if fds[1].Revents&unix.POLLERR != 0 {
-		return pending(s.ring.fd)
+		return s.wentDown(pending(s.ring.fd))
 	}
 	return nil
+}
+
+// wentDown takes what the ring's socket says, and gives it unless it is known.
+func (s *Socket) wentDown(err error) error {
+	if s.carrier == nil || !errors.Is(err, unix.ENETDOWN) {
+		return err
+	}
+	known := s.carrier.lost
+	s.carrier.lost = true
+	s.cut.Store(true)
+	if known {
+		return nil
+	}
+	return err
 }
 
 // pending takes the error that the kernel left on a socket.
@@ -196,6 +231,9 @@ func (s *Socket) Close() error {
 func (s *Socket) release() {
 	if s.ring != nil {
 		s.ring.close()
+	}
+	if s.carrier != nil {
+		s.carrier.close()
 	}
 	for _, l := range s.lanes {
 		l.out.close()

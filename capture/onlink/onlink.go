@@ -137,6 +137,7 @@ type Finder struct {
 	mu       sync.Mutex // guards what follows
 	closed   bool
 	stations map[int]*station
+	losses   map[int]uint64 // of interfaces, by index; as many as there ever were
 	running  sync.WaitGroup // receivers and refreshes; begun with mu held
 
 	watching  sync.RWMutex // guards observers, and is held while they are called
@@ -163,7 +164,7 @@ func New(cfg Config) *Finder {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	f := &Finder{cfg: cfg, key: maphash.MakeSeed(), stop: make(chan struct{}), stations: map[int]*station{},
-		observers: map[*observer]struct{}{}}
+		losses: map[int]uint64{}, observers: map[*observer]struct{}{}}
 	f.known.byKey = map[key]*neighbor{}
 	return f
 }
@@ -245,8 +246,19 @@ func (f *Finder) lost(s *station) {
 	if f.stations[s.link.Index] == s {
 		delete(f.stations, s.link.Index)
 	}
+	f.losses[s.link.Index]++
 	f.mu.Unlock()
 	_ = s.port.Close() // it is lost already
+}
+
+// lossesOf counts how often the interfaces of a sweep were lost.
+func (f *Finder) lossesOf(watched map[int]func()) (n uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range watched {
+		n += f.losses[i]
+	}
+	return n
 }
 
 // receive shows what an interface receives, until it is closed or lost.

@@ -12,6 +12,7 @@ import (
 
 	"sonde/capture"
 	"sonde/capture/frame"
+	"sonde/capture/link"
 	"sonde/capture/route"
 )
 
@@ -172,6 +173,42 @@ func TestSweepSurvivesTheLossOfItsInterface(t *testing.T) {
 		if err != nil || alive != 64 || stats.Lost != 1 || l.opened != 2 {
 			t.Errorf("%d of 64 found, %+v, opened %d times: %v", alive, stats, l.opened, err)
 		}
+	})
+}
+
+// A loss while the answers were waited for makes silence worth nothing.
+func TestSilenceDuringALossProvesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLAN()
+		l.add("198.18.0.9", 9)
+		l.deaf[netip.MustParseAddr("198.18.0.9")] = 3
+		f := newFinder(t, l)
+		loseIn := func(d time.Duration) {
+			time.AfterFunc(d, func() { l.setDown(true) })
+			time.AfterFunc(d+100*time.Millisecond, func() { l.setDown(false) })
+		}
+		loseIn(2500 * time.Millisecond) // while the third and last try waits
+		h := hopTo(t, l, "198.18.0.9")
+		resolve := func() (alive int, err error) {
+			err = Resolver{f}.Resolve(t.Context(), h, []netip.Addr{h.Next}, func(netip.Addr, [6]byte) { alive++ })
+			return alive, err
+		}
+		if alive, err := resolve(); alive != 1 || err != nil {
+			t.Errorf("%d found: %v", alive, err)
+		}
+		asked := l.asked[h.Next]
+		l.deaf[h.Next] = 1 << 20
+		if alive, err := resolve(); alive != 0 || err != nil || l.asked[h.Next]-asked != 3 {
+			t.Errorf("%d found with %d requests after an earlier loss: %v", alive, l.asked[h.Next]-asked, err)
+		}
+
+		for i := range 60 {
+			loseIn(time.Duration(i)*time.Second + 500*time.Millisecond)
+		}
+		if alive, err := resolve(); alive != 0 || !errors.Is(err, link.ErrDown) {
+			t.Errorf("%d found on what is lost all the time: %v", alive, err)
+		}
+		time.Sleep(time.Minute) // until the last timer
 	})
 }
 

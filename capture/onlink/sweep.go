@@ -10,6 +10,7 @@ import (
 
 	"sonde/capture"
 	"sonde/capture/frame"
+	"sonde/capture/link"
 	"sonde/capture/route"
 )
 
@@ -57,7 +58,8 @@ type sweep struct {
 	// watched are the interfaces that answers are taken from, with what ends
 	// it. Only the sending goroutine uses it.
 	watched map[int]func()
-	stats   Stats // but Alive, likewise
+	losses  uint64 // of these, when the try began
+	stats   Stats  // but Alive, likewise
 
 	complete chan struct{} // closed when left becomes 0
 
@@ -98,7 +100,13 @@ func (f *Finder) newSweep(via string, p capture.Plan, yield func(Host)) (*sweep,
 	return w, nil
 }
 
-// run asks each address that fits (all, if that is nil), as often as Tries says, until it answers.
+// againMost is how many tries of a sweep are made anew because an interface was
+// lost in them. One that comes and goes more often is no link.
+const againMost = 5
+
+// run asks each address that fits (all, if that is nil), as often as Tries says,
+// until it answers. A try in which an interface was lost does not count: the
+// answers to it may have been lost too.
 func (w *sweep) run(ctx context.Context, f *Finder, fits func(route.Hop) bool,
 	ask func(context.Context, netip.Addr) error) error {
 	defer func() {
@@ -110,18 +118,21 @@ func (w *sweep) run(ctx context.Context, f *Finder, fits func(route.Hop) bool,
 		w.stats.Alive = w.alive
 	}()
 	n := w.addrs.Len()
-	for try := range f.cfg.Tries {
+	again := 0
+	for try := 0; try < f.cfg.Tries; {
+		first := try+again == 0
+		w.losses = f.lossesOf(w.watched)
 		for i := range n {
 			a, _, rank := w.order.At(i)
 			if w.isDone(rank) {
 				continue
 			}
-			if try == 0 && fits != nil && !w.wanted(f, a, fits) || w.skip != nil && w.skip(a) {
+			if first && fits != nil && !w.wanted(f, a, fits) || w.skip != nil && w.skip(a) {
 				w.stats.Skipped++
 				w.finish(rank)
 				continue
 			}
-			if try == 0 {
+			if first {
 				w.stats.Targets++
 			}
 			if err := f.cfg.Wait(ctx, a); err != nil {
@@ -133,6 +144,14 @@ func (w *sweep) run(ctx context.Context, f *Finder, fits func(route.Hop) bool,
 		}
 		if all, err := w.rest(ctx, f.cfg.Retry); all || err != nil {
 			return err
+		}
+		switch {
+		case f.lossesOf(w.watched) == w.losses:
+			try++
+		case again == againMost:
+			return fmt.Errorf("lost in each of %d tries: %w", again+1, link.ErrDown)
+		default:
+			again++
 		}
 	}
 	return nil
@@ -148,6 +167,7 @@ func (w *sweep) watch(f *Finder, l route.Interface) {
 	if w.watched[l.Index] != nil {
 		return
 	}
+	w.losses += f.lossesOf(map[int]func(){l.Index: nil})
 	w.watched[l.Index] = f.observe(l.Index, func(s *station, p *frame.Packet, at time.Time) {
 		if h, ok := w.accept(s, p); ok {
 			h.Link, h.At = l.Index, at
