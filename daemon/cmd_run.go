@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -72,13 +73,26 @@ type daemon struct {
 
 	machine   machine
 	discovery method // of the current configuration
+	said      string // by tellMissing
 }
 
-// tellMethod says what discovery does without, and how to have it.
-func (d *daemon) tellMethod() {
+// tellMissing says what the sensor does without for want of raw sockets, and how
+// to have it, unless that was said before.
+func (d *daemon) tellMissing() {
+	var without []string
+	reason := d.discovery.reason
 	if d.discovery.name == config.Connect && d.cfg.Discovery.Method == config.Auto {
-		d.log.Warn("discovery by connections, as packets of our own are not permitted", "reason", d.discovery.reason)
+		without = append(without, "discovery by packets of its own")
 	}
+	if err := d.machine.net.capture; err != nil && listens(d.cfg) {
+		without, reason = append(without, "listening"), err.Error()
+	}
+	said := strings.Join(without, " and ")
+	if said != "" && said != d.said {
+		d.log.Warn("the sensor works without a part of itself", "without", said, "discovery", d.discovery.name,
+			"reason", reason)
+	}
+	d.said = said
 }
 
 // runDaemon opens the store, runs one generation per configuration, and closes
@@ -129,7 +143,7 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 	}
 	d.log.Info("sonde started", "version", version, "state", d.cfg.Sensor.StateDir,
 		"watches", len(d.cfg.Watches), "discovery", d.discovery.name)
-	d.tellMethod()
+	d.tellMissing()
 	for {
 		if again, err := d.generation(ctx, hup); err != nil || !again {
 			return err
@@ -152,6 +166,7 @@ func (d *daemon) generation(ctx context.Context, hup <-chan os.Signal) (again bo
 		return false, err
 	}
 	defer func() { err = errors.Join(err, work.close()) }()
+	d.machine.net.outages.tellTo(work.sensor.Tell)
 	drains, err := d.drains()
 	if err != nil {
 		return false, err
@@ -178,9 +193,9 @@ func (d *daemon) generation(ctx context.Context, hup <-chan os.Signal) (again bo
 	select {
 	case p := <-next:
 		d.cfg, d.db = p.cfg, p.db
-		if was := d.discovery; err == nil {
-			if d.discovery, err = d.machine.net.method(d.cfg.Discovery.Method); d.discovery != was {
-				d.tellMethod()
+		if err == nil {
+			if d.discovery, err = d.machine.net.method(d.cfg.Discovery.Method); err == nil {
+				d.tellMissing()
 			}
 		}
 		again = ctx.Err() == nil && err == nil

@@ -247,8 +247,8 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 	for i := range sweeps {
 		sweeps[i].Seed = rand.Uint64()
 	}
-	discover, closeDiscovery, err := o.discovery(t, newSweeper(&o.limits, len(sweeps), net, lim, db, o.how.allow.Needs(), log),
-		net, lim, db, log)
+	var connects discoverer = newSweeper(&o.limits, len(sweeps), net, lim, db, o.how.allow.Needs(), log)
+	discover, closeDiscovery, err := o.discovery(t, connects, net, lim, db, log)
 	if err != nil {
 		return err
 	}
@@ -257,7 +257,8 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 	plan := scan.Plan{
 		Sweeps: sweeps, Visits: o.limits.visits(),
 		Visitor: visitor, Complete: o.complete(),
-		Sweeper: scope.sweeper(discover),
+		Sweeper: scope.sweeper(wiredDiscoverer{discoverer: discover, outages: net.outages,
+			connects: discover == connects}),
 		Names: func(a netip.Addr) []string {
 			return slices.Concat(t.names[a], o.names)
 		},

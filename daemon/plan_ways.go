@@ -53,13 +53,7 @@ func (n *network) reach() reachFunc {
 func routed(t *route.Table) reachFunc {
 	return func(p netip.Prefix, via string) iter.Seq2[way, error] {
 		return func(yield func(way, error) bool) {
-			for span, err := range t.Reach(p, via) {
-				if errors.Is(err, route.ErrNotUnicast) && !p.IsSingleIP() {
-					continue // the first or last address of a network on the link
-				}
-				if err != nil {
-					err = fmt.Errorf("way to %s: %w", span.First, err)
-				}
+			for span, err := range spans(t, p, via) {
 				w := way{Source: span.Hop.Src, Interface: span.Hop.Link.Name, OnLink: span.Hop.OnLink && !span.Hop.Local}
 				if err == nil && !span.Hop.OnLink {
 					w.Gateway = span.Hop.Next
@@ -67,6 +61,24 @@ func routed(t *route.Table) reachFunc {
 				if !yield(w, err) {
 					return
 				}
+			}
+		}
+	}
+}
+
+// spans gives the stretches of a prefix that share a way, but for addresses that
+// are no host's: the broadcast address of a network on a link.
+func spans(t *route.Table, p netip.Prefix, via string) iter.Seq2[route.Span, error] {
+	return func(yield func(route.Span, error) bool) {
+		for span, err := range t.Reach(p, via) {
+			if errors.Is(err, route.ErrNotUnicast) {
+				continue
+			}
+			if err != nil {
+				err = fmt.Errorf("way to %s: %w", span.First, err)
+			}
+			if !yield(span, err) {
+				return
 			}
 		}
 	}

@@ -306,7 +306,7 @@ closed_after = "800ms"
 	if err != nil {
 		t.Fatal(err)
 	}
-	work, err := newSensor(cfg, db, r.store, machine{loops: conversations.Loops(), net: &network{}}, slog.New(slog.DiscardHandler))
+	work, err := newSensor(cfg, db, r.store, machine{loops: conversations.Loops(), net: &network{outages: newOutages(nil)}}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,8 +23,10 @@ import (
 // A network is this machine's network as discovery uses it. There is one for
 // the whole process, over all configurations that it reads.
 type network struct {
-	routes *route.Table   // nil where they cannot be read
-	guard  *capture.Guard // of the kernel's neighbour table; nil without routes
+	routes  *route.Table   // nil where they cannot be read
+	guard   *capture.Guard // of the kernel's neighbour table; nil without routes
+	capture error          // why no frames can be sent and captured; nil if they can
+	outages *outages
 }
 
 // openNetwork begins to follow the routes of this machine, where they can be
@@ -35,9 +37,9 @@ func openNetwork(log *slog.Logger) *network {
 		if !errors.Is(err, route.ErrUnsupported) {
 			log.Warn("routes cannot be read; the neighbour table is not kept from being filled", "err", err)
 		}
-		return &network{}
+		return &network{capture: mayCapture(), outages: newOutages(nil)}
 	}
-	return &network{routes, capture.NewGuard(onlink.Kernel{Routes: routes})}
+	return &network{routes, capture.NewGuard(onlink.Kernel{Routes: routes}), mayCapture(), newOutages(routes)}
 }
 
 // Close ends it.
@@ -60,7 +62,7 @@ func (n *network) method(want string) (method, error) {
 	if want == config.Connect {
 		return method{want, "as discovery.method says"}, nil
 	}
-	err := mayCapture()
+	err := n.capture
 	if err == nil && n.routes == nil {
 		err = errors.New("routes cannot be read")
 	}
@@ -99,7 +101,7 @@ func (p *packetSweep) Open() (*sweep.Sweeper, error) {
 	}
 	c := p.config
 	finder := onlink.New(onlink.Config{Routes: p.routes, Open: onlink.OpenLink, Log: c.Log})
-	c.Routes, c.Neighbors = p.routes, onlink.Resolver{Finder: finder}
+	c.Routes, c.Neighbors = carried{p.routes}, onlink.Resolver{Finder: finder}
 	s, err := sweep.New(c)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%w; set discovery.source_ports to others", err), finder.Close())

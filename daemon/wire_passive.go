@@ -22,18 +22,26 @@ type listener struct {
 	log     *slog.Logger
 }
 
-// newListener makes the listener of a configuration, or nil where it wants
-// none, or watches nothing that passes on a wire.
-func newListener(cfg *config.Config, gate *config.Gate, s *sensor.Sensor, log *slog.Logger) (*listener, error) {
+// listens says whether a configuration wants to listen, and watches something
+// that passes on a wire.
+func listens(cfg *config.Config) bool {
 	wired := false
-	var udp ports.Set
 	for i := range cfg.Watches {
 		_, far := cfg.Scope(&cfg.Watches[i]).SplitLoopback()
 		wired = wired || far.Len() > 0
-		udp = udp.Union(cfg.Watches[i].UDPPorts)
 	}
-	if !cfg.Passive.Enabled || !wired {
+	return cfg.Passive.Enabled && wired
+}
+
+// newListener makes the listener of a configuration, or nil where it wants
+// none, or may not have one.
+func newListener(cfg *config.Config, net *network, gate *config.Gate, s *sensor.Sensor, log *slog.Logger) (*listener, error) {
+	if !listens(cfg) || net.capture != nil {
 		return nil, nil
+	}
+	var udp ports.Set
+	for i := range cfg.Watches {
+		udp = udp.Union(cfg.Watches[i].UDPPorts)
 	}
 	own := cfg.Discovery.SourcePorts
 	w, err := passive.New(passive.Config{Interfaces: cfg.Passive.Interfaces, Overlaps: gate.Overlaps,

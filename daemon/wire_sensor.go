@@ -12,7 +12,6 @@ import (
 	"go4.org/netipx"
 
 	"sonde/config"
-	"sonde/daemon/internal/event"
 	"sonde/daemon/internal/inventory"
 	"sonde/daemon/internal/sensor"
 	"sonde/daemon/internal/task"
@@ -54,17 +53,22 @@ type machine struct {
 // parts are what works under one configuration, to be closed after it.
 type parts struct {
 	sensor   *sensor.Sensor
-	listener *listener // nil: none
+	listener *listener  // nil: none
+	ways     *wayfinder // nil: routes cannot be read
 	visitors *visitors
 	sweeps   *sweeps
 }
 
 // tasks are the parts that run.
 func (p *parts) tasks() []task.Task {
-	if p.listener == nil {
-		return []task.Task{p.sensor}
+	list := []task.Task{p.sensor}
+	if p.ways != nil {
+		list = append(list, p.ways)
 	}
-	return []task.Task{p.sensor, p.listener}
+	if p.listener != nil {
+		list = append(list, p.listener)
+	}
+	return list
 }
 
 // close ends all visits and sweeps and waits until nothing of them is left.
@@ -88,7 +92,10 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 	gate := cfg.Gate()
 	scope := scope{gate, log}
 	p := &parts{visitors: newVisitors(scope.loops(m.loops), &l, lim, db, cfg.Database.Intensity, cfg.Identity, log)}
-	p.sweeps = newSweeps(cfg, how, m.net, lim, db, log, func(e event.Event) { p.sensor.Tell(e) })
+	p.sweeps = newSweeps(cfg, how, m.net, lim, db, log)
+	if m.net.routes != nil {
+		p.ways = newWayfinder(cfg, m.net, log)
+	}
 	sc := sensor.Config{Inventory: store, Visits: l.visits(), HeartbeatEvery: cfg.Output.HeartbeatEvery,
 		Quarantine: sensor.DefaultQuarantine, Fingerprint: marks(cfg.Database.Intensity), Careful: lim.Careful,
 		Sockets: m.sockets, Discovery: p.counts, Now: time.Now, Beat: m.beat, Log: log}
@@ -97,12 +104,14 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 		if err != nil {
 			return nil, err
 		}
-		discover := scope.sweeper(p.sweeps.of(mannerOf(&cfg.Watches[i]).allow.Needs()))
+		discover := scope.sweeper(wiredDiscoverer{discoverer: p.sweeps.of(mannerOf(&cfg.Watches[i]).allow.Needs()),
+			outages: m.net.outages, connects: how.name == config.Connect})
 		sw.Sweeper, sw.Looker = discover, discover
+		sw.Visitor, sw.Careful = wiredVisitor{sw.Visitor, m.net.outages}, wiredVisitor{sw.Careful, m.net.outages}
 		sc.Watches = append(sc.Watches, sw)
 	}
 	p.sensor = sensor.New(sc)
-	p.listener, err = newListener(cfg, gate, p.sensor, log)
+	p.listener, err = newListener(cfg, m.net, gate, p.sensor, log)
 	return p, err
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -11,7 +10,6 @@ import (
 	"sonde/capture/sweep"
 	"sonde/config"
 	"sonde/daemon/internal/budget"
-	"sonde/daemon/internal/event"
 	"sonde/probes"
 	"sonde/probes/ports"
 )
@@ -23,10 +21,9 @@ type sweeps struct {
 	raw  []*packetSweep // of these
 }
 
-// newSweeps makes the discovery of a configuration. It opens nothing yet. Tell
-// takes events, and must not block.
+// newSweeps makes the discovery of a configuration. It opens nothing yet.
 func newSweeps(cfg *config.Config, how method, net *network, lim *budget.Limiter, db *probes.Database,
-	log *slog.Logger, tell func(event.Event)) *sweeps {
+	log *slog.Logger) *sweeps {
 	s := &sweeps{made: map[probes.Needs]discoverer{}}
 	l := ofConfig(&cfg.Limits)
 	asOnce := 0 // that may run at once: one per watch and transport
@@ -50,7 +47,7 @@ func newSweeps(cfg *config.Config, how method, net *network, lim *budget.Limiter
 		p := &packetSweep{routes: net.routes, config: sweep.Config{
 			SourcePorts: portsOf(cfg.Discovery.SourcePorts, i, len(all)), Pace: lim, Hosts: hosts,
 			Tries: l.tries, RetryAfter: l.timeout, Payloads: payloadsOf(db, allow), Log: log,
-			Notify: func(e sweep.Event) { tell(eventOf(e)) }}}
+			Notify: func(e sweep.Event) { net.outages.set(e.Interface, reasonOf(e)) }}}
 		s.raw = append(s.raw, p)
 		s.made[allow] = splitDiscoverer{p, connects}
 	}
@@ -87,14 +84,12 @@ func payloadsOf(db *probes.Database, allow probes.Needs) func(port uint16) [][]b
 	}
 }
 
-// eventOf tells of an interface that was lost, or is back.
-func eventOf(e sweep.Event) event.Event {
+// reasonOf gives why an interface was lost, or "" when it is back.
+func reasonOf(e sweep.Event) string {
 	if e.Lost {
-		return event.Event{Action: event.SensorDegraded, Cause: event.CauseSelf, ObservedAt: e.At.UTC(),
-			Message: fmt.Sprintf("discovery by %s is not possible: %s", e.Interface, e.Reason)}
+		return e.Reason
 	}
-	return event.Event{Action: event.SensorRecovered, Cause: event.CauseSelf, ObservedAt: e.At.UTC(),
-		Message: fmt.Sprintf("discovery by %s is possible again", e.Interface)}
+	return ""
 }
 
 var _ discoverer = (*capture.Connect)(nil)

@@ -184,7 +184,7 @@ udp_ports = ""
 `)
 	db := mustDatabase(t, "Probe TCP NULL q||\n")
 	loops := []engine.Loop{enginetest.New()}
-	work, err := newSensor(cfg, db, nil, machine{loops: loops, net: &network{}}, slog.New(slog.DiscardHandler))
+	work, err := newSensor(cfg, db, nil, machine{loops: loops, net: &network{outages: newOutages(nil)}}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

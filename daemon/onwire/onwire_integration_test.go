@@ -128,17 +128,34 @@ func TestDaemonByPackets(t *testing.T) {
 }
 
 // TestDaemonByConnections: without CAP_NET_RAW the same is found, and the log
-// says once what is missing and how to grant it.
+// says once what is missing and how to grant it, also when the configuration is
+// read again.
 func TestDaemonByConnections(t *testing.T) {
 	p := ground(t)
 	wire := capturetest.RecordReceived(t, p.Far)
-	d := start(t, p.Sensor, watch, "setpriv", "--bounding-set", "-net_raw")
+	d := start(t, p.Sensor, watch+"[passive]\ninterfaces = ['near']\n", "setpriv", "--bounding-set", "-net_raw")
 	d.awaitLog(t, "sonde started", "discovery=connect")
 	baselined(t, d)
-	if n := strings.Count(d.log.String(), "CAP_NET_RAW"); n < 1 || n > 2 {
-		t.Errorf("the log names the capability %d times, want once for discovery, once for listening", n)
+	d.reload(t)
+	d.reload(t) // taken by what the first one began
+	missing := func() (lines []string) {
+		for line := range strings.Lines(d.log.String()) {
+			if strings.Contains(line, "CAP_NET_RAW") || strings.Contains(line, "cap_net_raw") {
+				lines = append(lines, line)
+			}
+		}
+		return lines
 	}
-	d.awaitLog(t, "level=WARN", "discovery by connections", "AmbientCapabilities=CAP_NET_RAW")
+	list := missing()
+	if len(list) != 1 {
+		t.Fatalf("the log names the capability in %d lines, want 1: %q", len(list), list)
+	}
+	for _, part := range []string{"level=WARN", "discovery by packets of its own and listening", "discovery=connect",
+		"AmbientCapabilities=CAP_NET_RAW", "setcap cap_net_raw+ep"} {
+		if !strings.Contains(list[0], part) {
+			t.Errorf("no %q in %q", part, list[0])
+		}
+	}
 	for _, f := range wire.Frames() {
 		switch f.Class() {
 		case capturetest.ClassSYN, capturetest.ClassTCP, capturetest.ClassUDP:
@@ -147,22 +164,6 @@ func TestDaemonByConnections(t *testing.T) {
 			}
 		}
 	}
-}
-
-// TestLinkLost: an interface that goes and comes during a sweep is told, and the
-// sweep ends complete.
-func TestLinkLost(t *testing.T) {
-	p := ground(t)
-	d := start(t, p.Sensor, strings.ReplaceAll(watch, "20-29,80,2222", "1-2000,2222")+"[limits]\nhost_packets_per_second = 100\n")
-	d.awaitLog(t, "sweep begins", "transport=tcp")
-	time.Sleep(3 * time.Second)
-	p.Near.Down(t)
-	d.await(t, "sensor.degraded", func(e *event.Event) bool { return e.Action == event.SensorDegraded })
-	p.Near.Up(t)
-	p.Near.Address(t, capturetest.Sensor6.String()+"/64") // went with the link
-	p.Via(t)
-	d.await(t, "sensor.recovered", func(e *event.Event) bool { return e.Action == event.SensorRecovered })
-	baselined(t, d)
 }
 
 // TestScanByBothMethods: a scan finds the same by packets and by connections.

@@ -99,9 +99,7 @@ func start(t *testing.T, ns *capturetest.Namespace, config string, before ...str
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Error(err)
-		}
+		d.signal(t, syscall.SIGTERM)
 		if err := d.cmd.Wait(); err != nil {
 			t.Errorf("sonde: %v", err)
 		}
@@ -110,6 +108,22 @@ func start(t *testing.T, ns *capturetest.Namespace, config string, before ...str
 		}
 	})
 	return d
+}
+
+// signal sends a signal. Ip and setpriv become what they start.
+func (d *daemon) signal(t *testing.T, s os.Signal) {
+	t.Helper()
+	if err := d.cmd.Process.Signal(s); err != nil {
+		t.Error(err)
+	}
+}
+
+// reload has it read its configuration again.
+func (d *daemon) reload(t *testing.T) {
+	t.Helper()
+	before := strings.Count(d.log.String(), "configuration reloaded")
+	d.signal(t, syscall.SIGHUP)
+	d.until(t, "reload", func() bool { return strings.Count(d.log.String(), "configuration reloaded") > before })
 }
 
 // events reads what was told so far.
@@ -138,6 +152,16 @@ func (d *daemon) await(t *testing.T, what string, is func(*event.Event) bool) ev
 				return e
 			}
 		}
+		if time.Now().After(end) {
+			t.Fatalf("no %s in %v", what, patience)
+		}
+	}
+}
+
+// until waits until something is true.
+func (d *daemon) until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !is(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("no %s in %v", what, patience)
 		}
