@@ -11,18 +11,31 @@ type entry struct {
 	name string
 }
 
-// Name gives the registered or customary service name of a port of transport,
-// "tcp" or "udp", and "" if there is none in our table. It says what usually
-// listens there, nothing about what does.
+// Name gives the name of a port of transport, "tcp" or "udp": what the field
+// calls it, else what is registered, and "" if there is neither. It says what
+// usually listens there, nothing about what does.
 func Name(port uint16, transport string) string {
-	table := tableOf(transport)
-	i, found := slices.BinarySearchFunc(table, port, func(e entry, p uint16) int {
-		return cmp.Compare(e.port, p)
-	})
-	if !found {
-		return ""
+	if names := Names(port, transport); len(names) > 0 {
+		return names[0]
 	}
-	return table[i].name
+	return ""
+}
+
+// Names gives all names of a port of transport: what the field calls it first,
+// then what is registered for it (RFC 6335). Most have one.
+func Names(port uint16, transport string) []string {
+	var names []string
+	for _, table := range [][]entry{tableOf(transport), registered(transport)} {
+		i, _ := slices.BinarySearchFunc(table, port, func(e entry, p uint16) int {
+			return cmp.Compare(e.port, p)
+		})
+		for ; i < len(table) && table[i].port == port; i++ {
+			if !slices.Contains(names, table[i].name) {
+				names = append(names, table[i].name)
+			}
+		}
+	}
+	return names
 }
 
 func tableOf(transport string) []entry {

@@ -2,6 +2,7 @@ package ports
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -18,6 +19,9 @@ func TestNames(t *testing.T) {
 		{514, UDP, "syslog"},
 		{65001, TCP, ""},
 		{22, "sctp", ""},
+		{3, TCP, ""},
+		{10001, TCP, "scp-config"},
+		{4, UDP, ""},
 	} {
 		if got := Name(tt.port, tt.transport); got != tt.want {
 			t.Errorf("Name(%d, %s) = %q, want %q", tt.port, tt.transport, got, tt.want)
@@ -79,5 +83,53 @@ func TestTop(t *testing.T) {
 	}
 	if Top("sctp", 5) != nil || len(Top(TCP, -1)) != 0 {
 		t.Error("Top of an unknown transport or a negative count is not empty")
+	}
+}
+
+func TestSeveralNames(t *testing.T) {
+	for _, tt := range []struct {
+		port      uint16
+		transport string
+		want      []string
+	}{
+		{22, TCP, []string{"ssh"}},
+		{9100, TCP, []string{"jetdirect", "pdl-datastream"}},
+		{6000, TCP, []string{"x11"}},
+		{65001, TCP, nil},
+	} {
+		if got := Names(tt.port, tt.transport); !slices.Equal(got, tt.want) {
+			t.Errorf("Names(%d, %s) = %q, want %q", tt.port, tt.transport, got, tt.want)
+		}
+	}
+}
+
+// TestRegistry holds the embedded table to its form: every line is read, in
+// order, and names are such as people may write.
+func TestRegistry(t *testing.T) {
+	lines := 0
+	for line := range strings.Lines(registryText) {
+		if !strings.HasPrefix(line, "#") {
+			lines++
+		}
+	}
+	distinct := map[entry]bool{}
+	for _, transport := range []string{TCP, UDP} {
+		last := uint16(0)
+		for _, e := range registered(transport) {
+			distinct[e] = true
+			if e.port < last {
+				t.Errorf("%s: %d follows %d", transport, e.port, last)
+			}
+			last = e.port
+			if l, err := Parse(e.name); err != nil || l.IsEmpty() {
+				t.Errorf("%s: name %q of %d: %v", transport, e.name, e.port, err)
+			}
+		}
+	}
+	if len(distinct) != lines || lines < 2200 {
+		t.Errorf("%d names of %d lines", len(distinct), lines)
+	}
+	if l, err := Parse("scp-config"); err != nil || !l.TCP.Contains(10001) {
+		t.Errorf("a name that is only registered: %v, %v", l, err)
 	}
 }

@@ -59,7 +59,8 @@ const (
 //
 //	22            a number from 0 to 65535
 //	80-90         a range; -1024 begins at 1, 60000- ends at 65535, - is 1-65535
-//	ssh, http*    a registered name, where * and ? stand for any letters
+//	ssh, http*    a name, where * and ? stand for any letters; what is only
+//	              registered counts where no name in use fits
 //	top:100       the N ports that matter most; see [Top]
 //
 // T: and U: in front of an item limit it and all that follow to TCP or UDP.
@@ -140,6 +141,8 @@ func (p *parser) item(offset int, s string) {
 	switch {
 	case s == "":
 		p.fail(offset, s, "nothing stands here", "drop the extra comma or prefix")
+	case s[0] >= '0' && s[0] <= '9' && p.words && !strings.ContainsAny(s, "*?") && p.named(strings.ToLower(s), registered):
+		// A name such as 3com-net-mgmt.
 	case s[0] >= '0' && s[0] <= '9' || s[0] == '-':
 		p.numbers(offset, s)
 	case !p.words:
@@ -243,28 +246,40 @@ func (p *parser) name(offset int, s string) {
 		p.fail(offset, s, "brackets are not supported", "write a range without brackets")
 		return
 	}
-	pattern, found := strings.ToLower(s), false
+	pattern := strings.ToLower(s)
+	found := p.named(pattern, tableOf)
+	if port, ok := aliases[pattern]; ok {
+		p.add(p.scope, Range{port, port})
+		found = true
+	}
+	// Most names are registered for both transports, whatever is in use.
+	if !found && !p.named(pattern, registered) {
+		p.fail(offset, s, "unknown port name", "write the number")
+	}
+}
+
+// named adds the ports of a table whose names match.
+func (p *parser) named(pattern string, tableOf func(transport string) []entry) (found bool) {
+	wild := strings.ContainsAny(pattern, "*?")
 	for _, t := range []struct {
-		table []entry
-		scope scope
-	}{{tcpNames, scopeTCP}, {udpNames, scopeUDP}} {
+		transport string
+		scope     scope
+	}{{TCP, scopeTCP}, {UDP, scopeUDP}} {
 		if p.scope&t.scope == 0 {
 			continue
 		}
-		for _, e := range t.table {
-			if ok, _ := path.Match(pattern, e.name); ok {
+		for _, e := range tableOf(t.transport) {
+			fits := e.name == pattern
+			if wild {
+				fits, _ = path.Match(pattern, e.name)
+			}
+			if fits {
 				p.add(t.scope, Range{e.port, e.port})
 				found = true
 			}
 		}
 	}
-	if port, ok := aliases[pattern]; ok {
-		p.add(p.scope, Range{port, port})
-		found = true
-	}
-	if !found {
-		p.fail(offset, s, "unknown port name", "write the number")
-	}
+	return found
 }
 
 func (p *parser) add(s scope, r Range) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"sonde/probes"
+	"sonde/probes/ports"
 )
 
 // maxInfo is how many distinct values the Service Info line shows of a kind.
@@ -89,8 +90,8 @@ func writeHost(b *strings.Builder, h *Host, submitTo string) {
 	if len(h.Ports) == 0 {
 		return
 	}
-	ports := slices.Clone(h.Ports)
-	slices.SortFunc(ports, func(x, y probes.Observation) int {
+	list := slices.Clone(h.Ports)
+	slices.SortFunc(list, func(x, y probes.Observation) int {
 		if x.Transport != y.Transport {
 			return strings.Compare(string(x.Transport), string(y.Transport))
 		}
@@ -98,24 +99,30 @@ func writeHost(b *strings.Builder, h *Host, submitTo string) {
 	})
 	t := tabwriter.NewWriter(b, 0, 8, 1, ' ', tabwriter.StripEscape)
 	fmt.Fprintln(t, "PORT\tSTATE\tSERVICE\tVERSION")
-	for i := range ports {
-		o := &ports[i]
+	for i := range list {
+		o := &list[i]
 		line := fmt.Sprintf("%d/%s\t%s\t%s\t%s", o.Port, o.Transport, o.State,
 			ServiceName(o), Printable(VersionText(o)))
 		fmt.Fprintln(t, strings.TrimRight(line, "\t"))
 	}
 	_ = t.Flush() // a strings.Builder takes everything
-	if line := serviceInfo(h, ports); line != "" {
+	if line := serviceInfo(h, list); line != "" {
 		fmt.Fprintln(b, line)
 	}
-	writePrograms(b, ports)
-	writeFingerprints(b, ports, submitTo)
+	writePrograms(b, list)
+	writeFingerprints(b, list, submitTo)
 }
 
 // ServiceName is the service as nmap writes it: "ssl/" before what runs in a
-// tunnel, "?" behind what only the port number says.
+// tunnel, "?" behind what only the port number says, with all names that it has.
 func ServiceName(o *probes.Observation) string {
 	name := o.Service
+	if o.Strength == probes.Table {
+		// What else may be meant by this port.
+		if names := ports.Names(o.Port, string(o.Transport)); slices.Contains(names, name) {
+			name = strings.Join(names, "|")
+		}
+	}
 	if name == "" {
 		name = "unknown"
 	}

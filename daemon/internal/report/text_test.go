@@ -35,13 +35,13 @@ func TestTextOfAHost(t *testing.T) {
 		}}
 	want := `Sonde scan report for 127.0.0.1 (localhost)
 Not shown: 1020 closed tcp ports (conn-refused), 1 filtered tcp port (no-response)
-PORT     STATE SERVICE    VERSION
-9/tcp    open  discard?   [silent]
-22/tcp   open  ssh        OpenSSH 9.2p1 (protocol 2.0)
-443/tcp  open  ssl/http   nginx 1.22.1
-3306/tcp open  mysql      [blocked]
-7777/tcp open  x          evil.[2J.product
-9100/tcp open  jetdirect? [held: print port]
+PORT     STATE SERVICE                   VERSION
+9/tcp    open  discard?                  [silent]
+22/tcp   open  ssh                       OpenSSH 9.2p1 (protocol 2.0)
+443/tcp  open  ssl/http                  nginx 1.22.1
+3306/tcp open  mysql                     [blocked]
+7777/tcp open  x                         evil.[2J.product
+9100/tcp open  jetdirect|pdl-datastream? [held: print port]
 Service Info: OS: Linux; CPE: cpe:/o:linux:linux_kernel
 
 `
