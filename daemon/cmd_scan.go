@@ -47,6 +47,9 @@ const (
 
 type scanOptions struct {
 	ports, output, config     string
+	input, excludeFile        string
+	topPorts                  int
+	reverseDNS                bool
 	databases, exclude, names []string
 	method                    string
 	udp, connect, only4       bool
@@ -70,7 +73,11 @@ func newScanCommand() *cobra.Command {
 		Short: "Look once, now: hosts, open ports, and what runs there",
 		Long: `Makes one pass over the targets and prints a table, or JSON lines, of what
 answers. Nothing is remembered. A TARGET is an address, a CIDR prefix, a run
-such as 192.0.2.1-9, or a host name.
+such as 192.0.2.1-9, runs and lists of octets such as 192.168.1-3.1,5,9, or a
+host name.
+
+The formats xml and grepable are those of nmap, for programs that read these;
+they come when the scan is over.
 
 A scan is quicker than the daemon: by default 1,000 packets per second in all,
 200 per second and 8 connections at once to one address. Addresses that the
@@ -80,14 +87,23 @@ slowly, unless --include-held and --industrial both say that none can be harmed.
 		Example: `  sonde scan 127.0.0.1 -p 1-1024
   sonde scan 192.168.1.0/24 --udp -o json
   sonde scan fe80::1%eth0 -p ssh,http,https`,
-		Args: someArgs("a target"),
+		Args: func(c *cobra.Command, args []string) error {
+			if o.input != "" {
+				return nil
+			}
+			return someArgs("a target, or --input FILE")(c, args)
+		},
 		RunE: stoppable(o.run),
 	}
 	f := c.Flags()
 	f.StringVarP(&o.ports, "ports", "p", scanPorts, "`PORTS`: numbers, ranges, names, top:N; U: before UDP ports")
-	f.StringVarP(&o.output, "output", "o", "text", "text or json (one object per open port)")
+	f.StringVarP(&o.output, "output", "o", "text", "text, json (one object per open port), xml or grepable")
 	f.StringVarP(&o.config, "config", "c", "", "configuration `FILE` whose excludes and identity hold (without it: "+systemConfig+" if there is one)")
 	f.StringArrayVar(&o.exclude, "exclude", nil, "`ADDRESSES` that are not touched: address, prefix or run, comma-separated; may be repeated")
+	f.StringVar(&o.excludeFile, "exclude-file", "", "`FILE` of addresses that are not touched")
+	f.StringVarP(&o.input, "input", "i", "", "`FILE` of further targets, separated by blanks or lines; # begins a comment; - is stdin")
+	f.IntVar(&o.topPorts, "top-ports", 0, "the `N` ports that matter most, as -p top:N")
+	f.BoolVarP(&o.reverseDNS, "reverse-dns", "R", false, "ask the resolver for the names of addresses that are up")
 	f.StringArrayVar(&o.names, "names", nil, "host `NAME` to ask by in TLS and HTTP; may be repeated")
 	f.BoolVar(&o.udp, "udp", false, "also UDP; ports without a prefix count for both")
 	f.StringVar(&o.method, "method", config.Auto, "find ports by syn: packets of our own, which need CAP_NET_RAW; connect; or auto, syn where it is permitted")
@@ -115,7 +131,7 @@ slowly, unless --include-held and --industrial both say that none can be harmed.
 
 // check refuses values that make no scan.
 func (o *scanOptions) check() error {
-	if err := oneOf("output", o.output, "text", "json"); err != nil {
+	if err := oneOf("output", o.output, "text", "json", "xml", "grepable"); err != nil {
 		return err
 	}
 	if err := oneOf("method", o.method, config.Auto, config.SYN, config.Connect); err != nil {
@@ -143,6 +159,12 @@ func (o *scanOptions) check() error {
 	}
 	if o.limits.timeout < time.Millisecond || o.limits.timeout > time.Minute {
 		return usageError{fmt.Errorf("--timeout %v is out of range; write a time from 1ms to 1m", o.limits.timeout)}
+	}
+	if o.reverseDNS && o.output == "json" {
+		return usageError{errors.New("--reverse-dns has its names when the scan is over, and json tells before; choose another output")}
+	}
+	if o.topPorts < 0 {
+		return usageError{fmt.Errorf("--top-ports %d is out of range; write how many ports", o.topPorts)}
 	}
 	if o.only4 && o.only6 {
 		return usageError{errors.New("-4 and -6 together leave nothing; give one of them")}
@@ -173,6 +195,12 @@ func (o *scanOptions) run(c *cobra.Command, args []string) error {
 	if err := o.check(); err != nil {
 		return err
 	}
+	if o.topPorts > 0 {
+		if c.Flags().Changed("ports") {
+			return usageError{fmt.Errorf("--top-ports and -p contradict each other; write -p %s,top:%d for both", o.ports, o.topPorts)}
+		}
+		o.ports = fmt.Sprintf("top:%d", o.topPorts)
+	}
 	list, err := o.portList()
 	if err != nil {
 		return err
@@ -181,8 +209,19 @@ func (o *scanOptions) run(c *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	t, err := resolveTargets(c.Context(), args, targetOptions{exclude: o.exclude,
-		excluded: excluded, only4: o.only4, only6: o.only6, authorised: o.authorised, lookup: lookup})
+	opt := targetOptions{exclude: o.exclude,
+		excluded: excluded, only4: o.only4, only6: o.only6, authorised: o.authorised, lookup: lookup}
+	if o.input != "" {
+		if opt.files, err = readTargetFile(o.input, c.InOrStdin()); err != nil {
+			return err
+		}
+	}
+	if o.excludeFile != "" {
+		if opt.unwanted, err = readTargetFile(o.excludeFile, c.InOrStdin()); err != nil {
+			return err
+		}
+	}
+	t, err := resolveTargets(c.Context(), args, opt)
 	if err != nil {
 		return err
 	}
@@ -287,7 +326,12 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 	if res.Degraded {
 		err = errors.Join(err, errors.New("scan: some ports could not be tried for want of local resources; lower --rate"))
 	}
-	return errors.Join(o.print(c.OutOrStdout(), t, res, total, time.Since(start)), written, err)
+	end := time.Now()
+	if o.reverseDNS {
+		nameHosts(c.Context(), res.Hosts, reverseLookup)
+	}
+	return errors.Join(o.print(c.OutOrStdout(), report.Run{Version: version, Args: os.Args, Method: foundBy(discover),
+		Ports: list, Hosts: res.Hosts, Total: int(t.addrs.Len()), Start: start, End: end, Failed: err}, res, total), written, err)
 }
 
 // discovery gives what finds the ports of the targets, and what ends it: packets
@@ -322,6 +366,14 @@ func (o *scanOptions) discovery(t targets, connects discoverer, net *network, li
 	return splitDiscoverer{p, connects}, p.Close, nil
 }
 
+// foundBy names how TCP ports were found.
+func foundBy(d discoverer) string {
+	if _, ok := d.(splitDiscoverer); ok {
+		return config.SYN
+	}
+	return config.Connect
+}
+
 // complete gives what adds to an observation what only a scan tells. What
 // policy holds back is an open port as discovery saw it, but the reason that
 // counts is that of the policy.
@@ -336,12 +388,17 @@ func (o *scanOptions) complete() func(*probes.Observation) {
 	}
 }
 
-func (o *scanOptions) print(w io.Writer, t targets, res scan.Result, total int64, took time.Duration) error {
-	if o.output == "json" {
-		return nil
+func (o *scanOptions) print(w io.Writer, run report.Run, res scan.Result, total int64) error {
+	switch o.output {
+	case "json":
+		return nil // written as it was found
+	case "xml":
+		return report.XML(w, &run)
+	case "grepable":
+		return report.Grepable(w, &run)
 	}
 	return errors.Join(
 		report.Text(w, res.Hosts, o.submitTo),
-		report.Closing(w, report.Summary{Version: version, Hosts: int(t.addrs.Len()), Up: res.Up,
-			Ports: total, Open: res.Open, Elapsed: took}))
+		report.Closing(w, report.Summary{Version: version, Hosts: run.Total, Up: res.Up,
+			Ports: total, Open: res.Open, Elapsed: run.End.Sub(run.Start)}))
 }

@@ -25,7 +25,9 @@ type targets struct {
 
 // targetOptions say which of the addresses are meant.
 type targetOptions struct {
+	files      []targetLine // targets of files, beside those of the command line
 	exclude    []string
+	unwanted   []targetLine   // excludes of files
 	excluded   config.AddrSet // of the sensor's configuration
 	only4      bool
 	only6      bool
@@ -45,6 +47,13 @@ func resolveTargets(ctx context.Context, args []string, opt targetOptions) (targ
 		}
 		ranges = append(ranges, rs...)
 	}
+	for _, l := range opt.files {
+		rs, err := t.one(ctx, l.text, opt.lookup)
+		if err != nil {
+			return t, fmt.Errorf("%s: %w", l.at, err)
+		}
+		ranges = append(ranges, rs...)
+	}
 	ranges = slices.DeleteFunc(ranges, func(r config.Range) bool {
 		return opt.only4 && !r.First.Is4() || opt.only6 && r.First.Is4()
 	})
@@ -61,12 +70,19 @@ func resolveTargets(ctx context.Context, args []string, opt targetOptions) (targ
 			excluded = append(excluded, r)
 		}
 	}
+	for _, l := range opt.unwanted {
+		rs, err := unwantedRanges(l.text)
+		if err != nil {
+			return t, fmt.Errorf("%s: %w", l.at, err)
+		}
+		excluded = append(excluded, rs...)
+	}
 	excluded = append(excluded, opt.excluded.Ranges()...)
 	t.config = &config.Config{Excluded: config.NewAddrSet(excluded...), Watches: []config.Watch{{Targets: ranges}}}
 	t.addrs = t.config.Scope(&t.config.Watches[0])
 	if t.addrs.Len() == 0 {
 		return t, fmt.Errorf("targets: nothing is left of %s after --exclude, "+
-			"the excludes of the configuration, and -4 or -6; loosen one of these", shortList(args))
+			"the excludes of the configuration, and -4 or -6; loosen one of these", shortList(shown(args, opt.files)))
 	}
 	return t, nil
 }
@@ -85,6 +101,13 @@ func (t *targets) one(ctx context.Context, arg string,
 	lookup func(context.Context, string) ([]netip.Addr, error)) ([]config.Range, error) {
 	if r, err := config.ParseTarget(arg); err == nil {
 		return []config.Range{r}, nil
+	} else if list, ok := octetRanges(arg); ok && len(list) > 0 && strings.ContainsAny(arg, "-,*") {
+		for _, r := range list {
+			if _, err := config.ParseTarget(r.First.String() + "-" + r.Last.String()); err != nil {
+				return nil, usageError{fmt.Errorf("target %q: its part %w", arg, err)}
+			}
+		}
+		return list, nil
 	} else if !isHostName(arg) {
 		// The remark is true of configurations, where ParseTarget is at home.
 		return nil, usageError{fmt.Errorf("target: %s",
@@ -108,6 +131,27 @@ func (t *targets) one(ctx context.Context, arg string,
 		}
 	}
 	return out, nil
+}
+
+// unwantedRanges reads one exclude of a file.
+func unwantedRanges(s string) ([]config.Range, error) {
+	r, err := config.ParseRange(s)
+	if err == nil {
+		return []config.Range{r}, nil
+	}
+	if list, ok := octetRanges(s); ok {
+		return list, nil
+	}
+	return nil, err
+}
+
+// shown gives the targets as they were written.
+func shown(args []string, files []targetLine) []string {
+	out := slices.Clone(args)
+	for _, l := range files {
+		out = append(out, l.text)
+	}
+	return out
 }
 
 // shortList joins the first few.

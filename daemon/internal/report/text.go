@@ -23,7 +23,8 @@ const maxInfo = 5
 // A Host is one address of a scan and what was found there.
 type Host struct {
 	Addr   netip.Addr
-	Names  []string
+	Names  []string             // by which the user called it
+	PTR    []string             // by which the name system does
 	Ports  []probes.Observation // shown one by one
 	Hidden []Hidden             // counted only
 }
@@ -68,8 +69,8 @@ func Closing(w io.Writer, s Summary) error {
 
 func writeHost(b *strings.Builder, h *Host, submitTo string) {
 	fmt.Fprintf(b, "Sonde scan report for %s", h.Addr)
-	if len(h.Names) > 0 {
-		fmt.Fprintf(b, " (%s)", Printable(strings.Join(h.Names, ", ")))
+	if names := slices.Concat(h.Names, h.PTR); len(names) > 0 {
+		fmt.Fprintf(b, " (%s)", Printable(strings.Join(names, ", ")))
 	}
 	b.WriteByte('\n')
 	if len(h.Hidden) > 0 {
@@ -90,19 +91,13 @@ func writeHost(b *strings.Builder, h *Host, submitTo string) {
 	if len(h.Ports) == 0 {
 		return
 	}
-	list := slices.Clone(h.Ports)
-	slices.SortFunc(list, func(x, y probes.Observation) int {
-		if x.Transport != y.Transport {
-			return strings.Compare(string(x.Transport), string(y.Transport))
-		}
-		return int(x.Port) - int(y.Port)
-	})
+	list := h.sorted()
 	t := tabwriter.NewWriter(b, 0, 8, 1, ' ', tabwriter.StripEscape)
 	fmt.Fprintln(t, "PORT\tSTATE\tSERVICE\tVERSION")
 	for i := range list {
 		o := &list[i]
 		line := fmt.Sprintf("%d/%s\t%s\t%s\t%s", o.Port, o.Transport, o.State,
-			ServiceName(o), Printable(VersionText(o)))
+			serviceNames(o), Printable(VersionText(o)))
 		fmt.Fprintln(t, strings.TrimRight(line, "\t"))
 	}
 	_ = t.Flush() // a strings.Builder takes everything
@@ -114,15 +109,19 @@ func writeHost(b *strings.Builder, h *Host, submitTo string) {
 }
 
 // ServiceName is the service as nmap writes it: "ssl/" before what runs in a
-// tunnel, "?" behind what only the port number says, with all names that it has.
-func ServiceName(o *probes.Observation) string {
-	name := o.Service
-	if o.Strength == probes.Table {
-		// What else may be meant by this port.
-		if names := ports.Names(o.Port, string(o.Transport)); slices.Contains(names, name) {
-			name = strings.Join(names, "|")
-		}
+// tunnel, "?" behind what only the port number says.
+func ServiceName(o *probes.Observation) string { return serviceName(o, o.Service) }
+
+// serviceNames is the same with all names of a port of which only the number
+// is known, as any of them may be meant.
+func serviceNames(o *probes.Observation) string {
+	if names := ports.Names(o.Port, string(o.Transport)); o.Strength == probes.Table && slices.Contains(names, o.Service) {
+		return serviceName(o, strings.Join(names, "|"))
 	}
+	return ServiceName(o)
+}
+
+func serviceName(o *probes.Observation, name string) string {
 	if name == "" {
 		name = "unknown"
 	}
