@@ -75,7 +75,7 @@ func TestXML(t *testing.T) {
 		t.Errorf("%d services, want 4: of one port nothing is known", n)
 	}
 	for d := xml.NewDecoder(strings.NewReader(got)); ; {
-		if _, err := d.Token(); err == io.EOF {
+		if _, err := d.Token(); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			t.Fatal(err)
