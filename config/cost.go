@@ -30,6 +30,15 @@ const (
 	visitTime    = 2 * time.Second
 )
 
+// visitLoad is how many visits come to each that a promise needs at least, as
+// they come early enough for a queue: a tenth of the time, but at least a minute
+// and at most a third is left for that, and a visit comes up to an eighteenth
+// before its latest turn.
+func visitLoad(every time.Duration) float64 {
+	room := min(max(every/10, time.Minute), every/3)
+	return 18.0 / 17 * float64(every) / float64(every-room)
+}
+
 // ServicesPerHost is how many services a host is taken to have where it is not
 // known. Two are common, ten are many.
 const ServicesPerHost = 10
@@ -91,7 +100,7 @@ func (c *Config) Cost(w *Watch, k Costing) Cost {
 	x.HostTries = tries*float64(w.TCPPorts.Len()) + datagrams
 	x.Tries, x.UDP = addrs*x.HostTries, addrs*datagrams
 	x.TriesPerSecond = x.Tries / w.DiscoverEvery.Seconds()
-	x.VisitsPerSecond = addrs * ServicesPerHost / w.VerifyEvery.Seconds()
+	x.VisitsPerSecond = addrs * ServicesPerHost * visitLoad(w.VerifyEvery) / w.VerifyEvery.Seconds()
 	if addrs == 0 {
 		x.HostTries = 0
 	}

@@ -28,16 +28,16 @@ func TestCost(t *testing.T) {
 		k    Costing
 		want Cost
 	}{
-		// 4 addresses on the wire, 12 ports, 3 tries.
+		// 4 addresses on the wire, 12 ports, 3 tries; 27/17 visits for each needed.
 		{"connect", Costing{}, Cost{Addrs: 5, IPv6: 1, Loopback: 1, Tries: 144, UDP: 24, HostTries: 36,
-			Sweep: 5 * time.Second, HostSweep: 4 * time.Second, TriesPerSecond: 1.44, VisitsPerSecond: 0.8,
-			Packets: 0.0464, Discovery: 0.048, Conversations: 0.16}},
+			Sweep: 5 * time.Second, HostSweep: 4 * time.Second, TriesPerSecond: 1.44, VisitsPerSecond: 0.8 * 27 / 17,
+			Packets: 0.0144 + 0.032*27/17, Discovery: 0.048, Conversations: 0.16 * 27 / 17}},
 		{"syn", Costing{SYN: true}, Cost{Addrs: 5, IPv6: 1, Loopback: 1, Tries: 144, UDP: 24, HostTries: 36,
-			Sweep: 4 * time.Second, HostSweep: 4 * time.Second, TriesPerSecond: 1.44, VisitsPerSecond: 0.8,
-			Packets: 0.0464, Conversations: 0.16}},
+			Sweep: 4 * time.Second, HostSweep: 4 * time.Second, TriesPerSecond: 1.44, VisitsPerSecond: 0.8 * 27 / 17,
+			Packets: 0.0144 + 0.032*27/17, Conversations: 0.16 * 27 / 17}},
 		{"datagrams", Costing{SYN: true, Datagrams: two}, Cost{Addrs: 5, IPv6: 1, Loopback: 1, Tries: 168, UDP: 48,
-			HostTries: 42, Sweep: 5 * time.Second, HostSweep: 5 * time.Second, TriesPerSecond: 1.68, VisitsPerSecond: 0.8,
-			Packets: 0.0488, Conversations: 0.16}},
+			HostTries: 42, Sweep: 5 * time.Second, HostSweep: 5 * time.Second, TriesPerSecond: 1.68, VisitsPerSecond: 0.8 * 27 / 17,
+			Packets: 0.0168 + 0.032*27/17, Conversations: 0.16 * 27 / 17}},
 	} {
 		c := draft(t, one)
 		got := c.Cost(&c.Watches[0], tt.k)

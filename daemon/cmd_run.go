@@ -122,6 +122,7 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.store.Close()) }()
+	d.machine.seed = seedOf(d.store.Sensor().UUID)
 
 	if err := d.checkOutputs(d.cfg); err != nil {
 		return err

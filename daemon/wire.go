@@ -38,6 +38,9 @@ func ofConfig(l *config.Limits) limits {
 // visits is how many conversations fit.
 func (l *limits) visits() int { return max(1, l.visit/budget.VisitConnections) }
 
+// perHost is how many of them one address may have.
+func (l *limits) perHost() int { return max(1, l.hostConnections/budget.VisitConnections) }
+
 func (l *limits) limiter() (*budget.Limiter, error) {
 	return budget.New(budget.Limits{
 		PacketsPerSecond: l.packets, HostPacketsPerSecond: l.hostPackets,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"log/slog"
@@ -48,6 +49,7 @@ type machine struct {
 	sockets func() engine.Stats
 	net     *network
 	beat    func() // see sensor.Config
+	seed    uint64 // of the rhythm of visits, this sensor's own
 }
 
 // parts are what works under one configuration, to be closed after it.
@@ -96,7 +98,8 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 	if m.net.routes != nil {
 		p.ways = newWayfinder(cfg, m.net, log)
 	}
-	sc := sensor.Config{Inventory: store, Visits: l.visits(), HeartbeatEvery: cfg.Output.HeartbeatEvery,
+	sc := sensor.Config{Inventory: store, Visits: l.visits(), HostVisits: l.perHost(),
+		Elapsed: elapsed, Seed: m.seed, HeartbeatEvery: cfg.Output.HeartbeatEvery,
 		Quarantine: sensor.DefaultQuarantine, Fingerprint: marks(cfg.Database.Intensity), Careful: lim.Careful,
 		Sockets: m.sockets, Discovery: p.counts, Now: time.Now, Beat: m.beat, Log: log}
 	for i := range cfg.Watches {
@@ -211,4 +214,10 @@ func prefixes(s config.AddrSet) []netip.Prefix {
 		out = append(out, netipx.IPRangeFrom(r.First.WithZone(""), r.Last.WithZone("")).Prefixes()...)
 	}
 	return out
+}
+
+// seedOf gives each sensor a rhythm of its own.
+func seedOf(uuid string) uint64 {
+	sum := sha256.Sum256([]byte("rhythm of visits of sensor " + uuid))
+	return binary.LittleEndian.Uint64(sum[:])
 }

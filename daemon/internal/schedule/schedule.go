@@ -1,32 +1,42 @@
 // Package schedule decides what is due when. It is pure: the time is an
 // argument, nothing blocks, nothing is sent.
 //
-// A [Queue] holds at most one entry per endpoint or sweep. An entry that was
-// taken is in flight until [Queue.Done]; what is asked of it meanwhile is
-// remembered and not lost, and it never runs twice at once.
+// A [Queue] holds all work: discovery, the visits that keep a promise or confirm
+// a change, those that listening hints at, and those that somebody asks for. It
+// holds at most one entry per endpoint or sweep. An entry that was taken is in
+// flight until [Queue.Done]; what is asked of it meanwhile is remembered and not
+// lost, and it never runs twice at once.
+//
+// Of the watches that have a visit to make the one with the fewest under way
+// goes first, so that a large one never starves a small one; and a host that
+// has all its visits under way holds up nothing but itself.
+//
+// A [Rhythm] spreads the visits of a promise evenly over its time, a [Clock]
+// measures that time whatever happens to the wall clock, and a [Promise] says
+// when it is to be told broken.
 //
 // # Cost
 //
-// Put, Next and Done take O(log n) time; an entry takes about 150 bytes.
+// Put, Next and Done take O(log n) time, Next besides one step per watch; an
+// entry takes about 400 bytes.
 package schedule
 
 import (
-	"container/heap"
-	"hash/maphash"
+	"net/netip"
 	"time"
 
 	"sonde/daemon/internal/event"
 )
 
-// Kind is what is to be done. Of entries that are due at the same time the
-// lower kind goes first; otherwise the one that is due first does, so that
-// under load all are late alike and none waits for ever.
+// Kind is what is to be done.
 type Kind uint8
 
-// The kinds, most urgent first.
+// The kinds, most urgent first. Manual goes ahead of all; of the others, what
+// is news goes first until the routine of its watch is pressing.
 const (
-	Confirm Kind = iota // look again at what may have changed
-	Sighted             // look at what discovery just saw
+	Manual  Kind = iota // somebody waits for it
+	Confirm             // look again at what may have changed
+	Sighted             // look at what discovery just saw, or listening
 	Verify              // keep the promise verify_every
 	Sweep               // keep the promise discover_every
 )
@@ -42,141 +52,236 @@ type Entry struct {
 	ID    ID
 	Watch string
 	Kind  Kind
-	Due   time.Time
+	Due   time.Time // not before
+	Late  time.Time // from when on a promise is pressing; zero: none depends on it
 }
 
-// A Queue is what is to be done, by due time. It belongs to one goroutine.
+// merge gives what is left of two entries for the same thing: the one that is
+// due first, of two at the same time the more urgent, and by all means one for
+// which somebody waits now. It keeps the promise that depended on the other.
+func merge(a, b Entry, now time.Time) Entry {
+	first, second := a, b
+	if b.Due.Before(a.Due) {
+		first, second = b, a
+	}
+	waits := second.Kind == Manual && !second.Due.After(now)
+	if second.Kind < first.Kind && (waits || second.Due.Equal(first.Due)) {
+		first, second = second, first
+	}
+	if first.Late.IsZero() || !second.Late.IsZero() && second.Late.Before(first.Late) {
+		first.Late = second.Late
+	}
+	return first
+}
+
+// A Queue is what is to be done. It belongs to one goroutine.
 type Queue struct {
-	heap     entries
-	byID     map[ID]*item
-	inFlight map[ID]*Entry // what is asked for meanwhile, nil for nothing
+	perHost func(netip.Addr) int
+	waiting heap // for their time
+	items   map[ID]*item
+	flying  map[ID]*flight
+	lanes   map[string]*lane
+	order   []*lane // as they came
+	hosts   map[hostOf]*host
+	served  uint64 // entries given so far
+	visits  int    // in flight
 }
 
-// NewQueue returns an empty queue.
-func NewQueue() *Queue {
-	return &Queue{byID: map[ID]*item{}, inFlight: map[ID]*Entry{}}
+// A flight is an entry that was taken.
+type flight struct {
+	Entry
+	asked *Entry // meanwhile, or nil
 }
 
-// Put makes the entry due at e.Due. An entry that is there already moves when
-// the new one is due earlier, and keeps the more urgent kind of the two when
-// both are due at the same time; an earlier due time stands.
-func (q *Queue) Put(e Entry) {
-	if asked, flying := q.inFlight[e.ID]; flying {
-		if asked == nil || e.Due.Before(asked.Due) {
-			q.inFlight[e.ID] = &e
+// A host is the visits of one watch to one address.
+type host struct {
+	flying int
+	parked heap // due, while as many fly as may
+}
+
+type hostOf struct {
+	watch string
+	host  event.Host
+}
+
+func (e *Entry) host() hostOf { return hostOf{e.Watch, e.ID.Key.Host()} }
+
+// NewQueue returns an empty queue. perHost says how many visits of an address
+// may be in flight at once, 0 for any number; it may be nil, for any number.
+func NewQueue(perHost func(netip.Addr) int) *Queue {
+	if perHost == nil {
+		perHost = func(netip.Addr) int { return 0 }
+	}
+	return &Queue{perHost: perHost, waiting: heap{less: byDue}, items: map[ID]*item{},
+		flying: map[ID]*flight{}, lanes: map[string]*lane{}, hosts: map[hostOf]*host{}}
+}
+
+// Put asks for an entry. Of two for the same thing that stays which is due
+// first: it is done once, and both have what they want. Only what somebody
+// waits for goes ahead of what is due already.
+func (q *Queue) Put(e Entry, now time.Time) {
+	if f, flying := q.flying[e.ID]; flying {
+		if f.asked != nil {
+			e = merge(*f.asked, e, now)
 		}
+		f.asked = &e
 		return
 	}
-	it, ok := q.byID[e.ID]
-	if !ok {
-		it = &item{Entry: e}
-		q.byID[e.ID] = it
-		heap.Push(&q.heap, it)
-		return
+	it, there := q.items[e.ID]
+	if there {
+		e = merge(it.Entry, e, now)
+		if e == it.Entry {
+			return
+		}
+		q.drop(it)
+	} else {
+		it = &item{}
+		q.items[e.ID] = it
 	}
-	if e.Due.Before(it.Due) || e.Due.Equal(it.Due) && e.Kind < it.Kind {
-		it.Entry = e
-		heap.Fix(&q.heap, it.index)
-	}
+	it.Entry = e
+	q.waiting.push(it, 0)
 }
 
-// Next takes the first entry that is due, and marks it as in flight.
-func (q *Queue) Next(now time.Time) (Entry, bool) {
-	if len(q.heap) == 0 || q.heap[0].Due.After(now) {
+// Next takes the entry that comes first of those that are due. Without room
+// for a visit it is one of discovery, which needs none.
+func (q *Queue) Next(now time.Time, room bool) (Entry, bool) {
+	q.promote(now)
+	it := q.nextSweep()
+	for it == nil && room {
+		l := q.chooseLane()
+		if l == nil {
+			break
+		}
+		if it = l.pick(now); q.park(it) {
+			it = nil
+		}
+	}
+	if it == nil {
 		return Entry{}, false
 	}
-	it := heap.Pop(&q.heap).(*item)
-	delete(q.byID, it.ID)
-	q.inFlight[it.ID] = nil
+	q.take(it)
 	return it.Entry, true
+}
+
+// promote brings what has become due to its watch.
+func (q *Queue) promote(now time.Time) {
+	for {
+		it := q.waiting.first()
+		if it == nil || it.Due.After(now) {
+			return
+		}
+		it.leave()
+		q.laneOf(it.Watch).add(it)
+	}
+}
+
+// park puts an entry aside whose host has enough of them in flight.
+func (q *Queue) park(it *item) bool {
+	most := q.perHost(it.ID.Key.Addr)
+	h := q.hosts[it.host()]
+	if most == 0 || h == nil || h.flying < most {
+		return false
+	}
+	h.parked.push(it, 0)
+	return true
+}
+
+// take marks an entry as in flight.
+func (q *Queue) take(it *item) {
+	delete(q.items, it.ID)
+	q.flying[it.ID] = &flight{Entry: it.Entry}
+	if it.Kind == Sweep {
+		return
+	}
+	q.visits++
+	q.served++
+	l := q.laneOf(it.Watch)
+	l.flying, l.served = l.flying+1, q.served
+	h := q.hosts[it.host()]
+	if h == nil {
+		h = &host{parked: heap{less: byPromise}}
+		q.hosts[it.host()] = h
+	}
+	h.flying++
 }
 
 // Done ends an entry that was taken. What was asked of it meanwhile becomes
 // due again at its time.
-func (q *Queue) Done(id ID) {
-	asked := q.inFlight[id]
-	delete(q.inFlight, id)
-	if asked != nil {
-		q.Put(*asked)
+func (q *Queue) Done(id ID, now time.Time) {
+	f := q.flying[id]
+	if f == nil {
+		return
 	}
+	delete(q.flying, id)
+	if f.Kind != Sweep {
+		q.visits--
+		q.laneOf(f.Watch).flying--
+		q.hosts[f.host()].flying--
+		q.refill(f.host())
+	}
+	if f.asked != nil {
+		q.Put(*f.asked, now)
+	}
+}
+
+// refill lets as many of a host's parked entries go as it has room for.
+func (q *Queue) refill(of hostOf) {
+	h := q.hosts[of]
+	if h == nil {
+		return
+	}
+	for range max(1, q.perHost(of.host.Addr)) - h.flying {
+		it := h.parked.first()
+		if it == nil {
+			break
+		}
+		it.leave()
+		q.laneOf(of.watch).add(it)
+	}
+	if h.flying == 0 && h.parked.first() == nil {
+		delete(q.hosts, of)
+	}
+}
+
+// drop takes an entry out of where it waits. Those of its host that wait
+// behind it move up.
+func (q *Queue) drop(it *item) {
+	it.leave()
+	q.refill(it.host())
 }
 
 // Remove forgets an entry that is not in flight.
 func (q *Queue) Remove(id ID) {
-	if it, ok := q.byID[id]; ok {
-		heap.Remove(&q.heap, it.index)
-		delete(q.byID, id)
+	if it, ok := q.items[id]; ok {
+		q.drop(it)
+		delete(q.items, id)
 	}
 }
 
-// NextDue tells when the first entry is due.
+// Hold keeps all entries of a watch back, or no longer.
+func (q *Queue) Hold(watch string, on bool) { q.laneOf(watch).held = on }
+
+// NextDue tells when the next entry becomes due of those that are not yet. What
+// is due already waits for room, for its host or for its watch.
 func (q *Queue) NextDue() (time.Time, bool) {
-	if len(q.heap) == 0 {
+	it := q.waiting.first()
+	if it == nil {
 		return time.Time{}, false
 	}
-	return q.heap[0].Due, true
+	return it.Due, true
+}
+
+// Find gives the entry of an endpoint or sweep that waits.
+func (q *Queue) Find(id ID) (Entry, bool) {
+	it, ok := q.items[id]
+	if !ok {
+		return Entry{}, false
+	}
+	return it.Entry, true
 }
 
 // Len is how many entries wait.
-func (q *Queue) Len() int { return len(q.heap) }
+func (q *Queue) Len() int { return len(q.items) }
 
-// InFlight is how many entries were taken and are not done.
-func (q *Queue) InFlight() int { return len(q.inFlight) }
-
-// Overdue counts the entries of each watch that should have been done before
-// the given time.
-func (q *Queue) Overdue(before time.Time) map[string]int {
-	late := map[string]int{}
-	for _, it := range q.heap {
-		if it.Due.Before(before) {
-			late[it.Watch]++
-		}
-	}
-	return late
-}
-
-// Routine tells when an endpoint is verified next: within every of its last
-// visit, at a point between 80 and 95 % of that span that the seed and the key
-// fix, so that endpoints found together do not stay together, and the promise
-// has room for a queue.
-func Routine(seed maphash.Seed, k event.Key, last time.Time, every time.Duration) time.Time {
-	const steps = 1 << 10
-	share := float64(maphash.Comparable(seed, k)%steps) / steps
-	return last.Add(time.Duration(float64(every) * (0.80 + 0.15*share)))
-}
-
-type item struct {
-	Entry
-	index int
-}
-
-// entries is a heap by due time, then kind.
-type entries []*item
-
-func (h entries) Len() int { return len(h) }
-
-func (h entries) Less(i, j int) bool {
-	if !h[i].Due.Equal(h[j].Due) {
-		return h[i].Due.Before(h[j].Due)
-	}
-	return h[i].Kind < h[j].Kind
-}
-
-func (h entries) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
-
-func (h *entries) Push(x any) {
-	it := x.(*item)
-	it.index = len(*h)
-	*h = append(*h, it)
-}
-
-func (h *entries) Pop() any {
-	old := *h
-	it := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	return it
-}
+// Visits is how many visits were taken and are not done.
+func (q *Queue) Visits() int { return q.visits }

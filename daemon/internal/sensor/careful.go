@@ -34,7 +34,7 @@ func (s *Sensor) weigh(k event.Key, o *probes.Observation, after inventory.Stand
 	case !spoke:
 	case after.Status == inventory.Gone, after.Status == inventory.Unknown:
 		if until.IsZero() {
-			s.testify(h, k, s.cfg.Now().Add(carefulFor))
+			s.testify(h, k, s.now().Add(carefulFor))
 		}
 	case o.Strength == probes.Hard && after.Next.At.IsZero():
 		delete(s.fragile[h], k)
@@ -64,7 +64,7 @@ func (s *Sensor) careful(h hostID) bool {
 	if all == nil {
 		return false
 	}
-	now := s.cfg.Now()
+	now := s.now()
 	for k, until := range all {
 		if !until.IsZero() && !now.Before(until) {
 			delete(all, k)
@@ -109,6 +109,6 @@ func (s *Sensor) askAnew(f *flight) bool {
 		return false
 	}
 	delete(s.air, f)
-	s.putBack(f, s.cfg.Now())
+	s.putBack(f, s.now())
 	return true
 }

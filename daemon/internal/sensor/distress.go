@@ -54,7 +54,7 @@ type quarantine struct {
 // rested tells from when on a host may be spoken to again; zero means now. A
 // suspected one waits for the end of the looks.
 func (s *Sensor) rested(h hostID) time.Time {
-	now := s.cfg.Now()
+	now := s.now()
 	if _, ok := s.suspects[h]; ok {
 		return now.Add(lookAgainAfter)
 	}
@@ -132,7 +132,7 @@ func (s *Sensor) endLook(ctx context.Context, h hostID, l *look) {
 		s.lookAt(ctx, h, all, time.Time{})
 	case sp.looks < distressLooks:
 		sp.looks++
-		s.lookAt(ctx, h, all, s.cfg.Now().Add(lookAgainAfter))
+		s.lookAt(ctx, h, all, s.now().Add(lookAgainAfter))
 	default:
 		delete(s.suspects, h)
 		s.distress(ctx, h, sp)
@@ -141,14 +141,14 @@ func (s *Sensor) endLook(ctx context.Context, h hostID, l *look) {
 
 // distress leaves a host alone and tells why.
 func (s *Sensor) distress(ctx context.Context, h hostID, sp *suspicion) {
-	q := quarantine{watch: sp.watch.Name, until: s.cfg.Now().Add(s.cfg.Quarantine)}
+	q := quarantine{watch: sp.watch.Name, until: s.now().Add(s.cfg.Quarantine)}
 	s.resting[h] = q
 	s.forgive(ctx, h)
 	o := sp.visit
 	e := event.Event{Action: event.HostDistress, Cause: event.CauseSelf, Watch: q.watch, Zone: h.zone,
 		Endpoint: &o, ObservedAt: o.At,
 		Message: fmt.Sprintf("%s: silent since port %d/%s was asked (%s); not probed until %s",
-			h.addr, o.Port, o.Transport, strings.Join(o.Asked, ", "), q.until.UTC().Format(time.RFC3339))}
+			h.addr, o.Port, o.Transport, strings.Join(o.Asked, ", "), s.clock.WallAt(q.until).UTC().Format(time.RFC3339))}
 	s.record(ctx, e)
 }
 
@@ -187,7 +187,7 @@ func (s *Sensor) record(ctx context.Context, e event.Event) {
 
 // quarantined gives the hosts of a zone that a sweep must leave out.
 func (s *Sensor) quarantined(zone string) (list []netip.Prefix) {
-	now := s.cfg.Now()
+	now := s.now()
 	for h, q := range s.resting {
 		if h.zone == zone && now.Before(q.until) {
 			list = append(list, hostPrefix(h.addr))
@@ -232,7 +232,7 @@ func (s *Sensor) loadDistress(ctx context.Context) error {
 			delete(s.resting, h)
 			continue
 		}
-		s.resting[h] = quarantine{watch: d.Watch, until: d.At.Add(s.cfg.Quarantine)}
+		s.resting[h] = quarantine{watch: d.Watch, until: s.clock.Ago(d.At).Add(s.cfg.Quarantine)}
 	}
 	maps.DeleteFunc(s.resting, func(_ hostID, q quarantine) bool { return s.watches[q.watch] == nil })
 	return nil

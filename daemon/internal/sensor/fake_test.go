@@ -400,3 +400,16 @@ func runThis(t *testing.T, s *Sensor, d time.Duration, at map[time.Duration]func
 		t.Errorf("the sensor took %v to end", took)
 	}
 }
+
+func (s *store) Overdue(context.Context) (list []inventory.Overdue, _ error) {
+	for _, e := range s.events {
+		o := inventory.Overdue{Watch: e.Watch, Promise: e.Reason}
+		switch e.Action {
+		case event.WatchOverdue:
+			list = append(list, o)
+		case event.WatchRecovered:
+			list = slices.DeleteFunc(list, func(x inventory.Overdue) bool { return x == o })
+		}
+	}
+	return list, nil
+}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sonde/daemon/internal/event"
+	"sonde/probes"
 )
 
 // alive notes a sign of life, for the gap that the next start tells.
@@ -22,26 +23,32 @@ func (s *Sensor) alive(ctx context.Context) {
 
 // maxBeaten is how many watches a heartbeat counts one by one. An event may have
 // 200 values: 30 of its own, 6 sums, 9 outcomes, 8 of sockets and 13 of
-// discovery leave 134, which are four for each of 33.
-const maxBeaten = 33
+// discovery leave 134, which are seven for each of 19.
+const maxBeaten = 19
 
 // A tally is how the promises of one watch stand.
 type tally struct {
-	watch                 string
-	known, fresh, overdue int
-	sweepAge              time.Duration // since the oldest last sweep began; below 0: never
+	watch                      string
+	known, fresh, overdue      int
+	quarantined, held, blocked int
+	oldest                     time.Duration // since the service was asked that waits longest
+	sweepAge                   time.Duration // since the oldest last sweep began; below 0: never
 }
 
-// heartbeat tells how the promises stand: "overdue" counts services that were
-// not asked within verify_every, "fresh" those whose identity was confirmed
-// within it, and "sweep_age_s" the seconds since the last complete sweep
-// began. A watch that was never completely swept has no sweep_age_s. "visits."
-// counts the visits since the start by outcome, "quarantined" the hosts that
-// are left alone after they fell silent, or not seen again since, "careful"
-// those that are asked with care as they are fragile. "sockets." tells how those
-// of the visits stand: open and waiting now, of how many that there may be and
-// the system granted of late; and how often since the start of the program it
-// had no descriptor, source port or buffer, and a stranger sent something.
+// heartbeat tells how the promises stand. "fresh" counts services whose
+// identity was confirmed within verify_every, "overdue" those that were not
+// asked within it, "quarantined" those of hosts that are left alone after they
+// fell silent, "held" those that policy forbids to ask, "blocked" those that
+// refuse to answer this sensor; what is slowed or left alone is not overdue. A
+// service may be counted by several. "sweep_age_s" is the seconds since the last
+// complete sweep began; a watch that was never completely swept has none.
+//
+// Of the sums "quarantined" counts hosts that are left alone, or were and have
+// not been seen since, "careful" those that are asked with care as they are
+// fragile, "visits." the visits since the start by outcome. "sockets." tells how
+// those of the visits stand: open and waiting now, of how many that there may be
+// and the system granted of late; and how often since the start of the program
+// it had no descriptor, source port or buffer, and a stranger sent something.
 // "discovery." counts what discovery sent and received, see Config.Discovery,
 // and the sightings that the sensor had no room for.
 func (s *Sensor) heartbeat(ctx context.Context) {
@@ -65,6 +72,9 @@ func (s *Sensor) heartbeat(ctx context.Context) {
 		counts[t.watch+".known"] = t.known
 		counts[t.watch+".fresh"] = t.fresh
 		counts[t.watch+".overdue"] = t.overdue
+		counts[t.watch+".quarantined"] = t.quarantined
+		counts[t.watch+".held"] = t.held
+		counts[t.watch+".blocked"] = t.blocked
 		if t.sweepAge >= 0 {
 			counts[t.watch+".sweep_age_s"] = int(t.sweepAge.Seconds())
 		}
@@ -111,19 +121,30 @@ func count(n uint64) int { return int(min(n, math.MaxInt32)) }
 
 // tallies gives one tally per watch, the most overdue first.
 func (s *Sensor) tallies() []tally {
-	now := s.cfg.Now()
+	now := s.now()
 	byName := map[string]*tally{}
 	for name, w := range s.watches {
 		byName[name] = &tally{watch: name, sweepAge: s.sweepAge(w, now)}
 	}
-	for _, k := range s.known {
-		t, every := byName[k.watch], s.watches[k.watch].VerifyEvery
+	for key, k := range s.known {
+		t := byName[k.watch]
+		every, age := s.everyOf(key, &k), now.Sub(k.visited)
 		t.known++
-		if now.Sub(k.verified) <= every {
+		if now.Sub(k.verified) <= s.watches[k.watch].VerifyEvery {
 			t.fresh++
 		}
-		if now.Sub(k.visited) > every {
+		switch k.outcome {
+		case probes.OutcomeHeld:
+			t.held++
+		case probes.OutcomeBlocked:
+			t.blocked++
+		}
+		switch {
+		case !s.rested(hostOf(key)).IsZero():
+			t.quarantined++
+		case age > every:
 			t.overdue++
+			t.oldest = max(t.oldest, age)
 		}
 	}
 	list := make([]tally, 0, len(byName))

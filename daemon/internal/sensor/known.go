@@ -2,6 +2,8 @@ package sensor
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"sonde/daemon/internal/event"
@@ -15,9 +17,11 @@ import (
 type known struct {
 	watch      string
 	remembered session.Remembered
-	visited    time.Time // when it was asked last
-	verified   time.Time // when its identity was last confirmed
-	refreshed  time.Time // when more than the identity was asked; zero: not since the start
+	visited    time.Time      // when it was asked last
+	fails      int            // visits in a row that found it shut to us, or not at all
+	outcome    probes.Outcome // of the last visit
+	verified   time.Time      // when its identity was last confirmed
+	refreshed  time.Time      // when more than the identity was asked; zero: not since the start
 }
 
 // refreshEvery is how often certificates behind STARTTLS and the lists of port
@@ -34,7 +38,7 @@ func (k *known) recall(now time.Time) session.Remembered {
 
 // load fills schedule and memory from the inventory.
 func (s *Sensor) load(ctx context.Context) error {
-	now := s.cfg.Now()
+	now := s.now()
 	for e, err := range s.cfg.Inventory.Endpoints(ctx, inventory.Filter{Brief: true}) {
 		if err != nil {
 			return err
@@ -45,7 +49,8 @@ func (s *Sensor) load(ctx context.Context) error {
 		}
 		s.weigh(e.Key, &e.Current, inventory.Standing{Status: e.Status, Next: e.Next})
 		s.place(e.Key, known{watch: e.Watch, remembered: session.Recall(&e.Current),
-			visited: earlier(e.LastVisited, now), verified: e.LastVerified},
+			visited: s.clock.Ago(e.LastVisited), verified: s.clock.Ago(e.LastVerified),
+			outcome: e.Current.Outcome},
 			inventory.Standing{Status: e.Status, Next: e.Next})
 	}
 	if err := s.loadDistress(ctx); err != nil {
@@ -62,22 +67,14 @@ func (s *Sensor) load(ctx context.Context) error {
 			began, ok := sw.lastOf(passes)
 			due := now
 			if ok {
-				s.last[id] = began
-				due = earlier(began, now).Add(sw.Every)
+				s.last[id] = s.clock.Ago(began)
+				due = s.last[id].Add(sw.Every)
 			}
-			s.sweeps.Put(schedule.Entry{ID: id, Watch: w.Name, Kind: schedule.Sweep, Due: due})
+			s.queue.Put(schedule.Entry{ID: id, Watch: w.Name, Kind: schedule.Sweep, Due: due}, now)
 		}
 	}
-	return nil
-}
-
-// earlier is the earlier of two times. What is stored as later than now comes
-// from a clock that was set back since, and would put off its next turn.
-func earlier(t, now time.Time) time.Time {
-	if t.After(now) {
-		return now
-	}
-	return t
+	s.takeUp(slices.Collect(maps.Values(s.watches))...)
+	return s.loadPromises(ctx)
 }
 
 // learn keeps what a stored visit says of its endpoint, and schedules the next
@@ -85,8 +82,12 @@ func earlier(t, now time.Time) time.Time {
 func (s *Sensor) learn(v *inventory.Visit, after inventory.Standing) {
 	s.weigh(v.Key, &v.Observation, after)
 	k := s.known[v.Key]
-	k.watch, k.visited = v.Watch, s.cfg.Now()
+	k.watch, k.visited = v.Watch, s.now()
 	o := &v.Observation
+	k.outcome = o.Outcome
+	if k.fails++; !failed(o) {
+		k.fails = 0
+	}
 	shut := session.Recall(o).Shut
 	if o.Cost.Extra != nil || shut != nil && !shut.Remembered {
 		k.refreshed = k.visited
@@ -110,7 +111,7 @@ func (s *Sensor) learn(v *inventory.Visit, after inventory.Standing) {
 		}
 	}
 	if !after.Verified.IsZero() {
-		k.verified = after.Verified
+		k.verified = s.clock.Ago(after.Verified)
 	}
 	s.place(v.Key, k, after)
 }
@@ -119,20 +120,24 @@ func (s *Sensor) learn(v *inventory.Visit, after inventory.Standing) {
 // visit: for a confirmation, and in any case within the promise. What is gone,
 // or was never there, is left to discovery.
 func (s *Sensor) place(key event.Key, k known, after inventory.Standing) {
-	next := after.Next.At
+	now := s.now()
+	var next time.Time
+	if !after.Next.At.IsZero() {
+		next = s.clock.At(after.Next.At)
+	}
 	if after.Status == inventory.Gone || after.Status == inventory.Unknown {
 		delete(s.known, key)
 		if !next.IsZero() {
-			s.visits.Put(schedule.Entry{ID: schedule.ID{Key: key}, Watch: k.watch,
-				Kind: schedule.Confirm, Due: next})
+			s.queue.Put(schedule.Entry{ID: schedule.ID{Key: key}, Watch: k.watch,
+				Kind: schedule.Confirm, Due: next}, now)
 		}
 		return
 	}
 	s.known[key] = k
-	e := schedule.Entry{ID: schedule.ID{Key: key}, Watch: k.watch, Kind: schedule.Verify,
-		Due: schedule.Routine(s.seed, key, k.visited, s.watches[k.watch].VerifyEvery)}
-	if !next.IsZero() && next.Before(e.Due) {
+	e := schedule.Entry{ID: schedule.ID{Key: key}, Watch: k.watch, Kind: schedule.Verify}
+	e.Due, e.Late = s.rhythm.Turn(key, k.visited, s.everyOf(key, &k))
+	if !next.IsZero() && !next.After(e.Late) { // and not before that
 		e.Kind, e.Due = schedule.Confirm, next
 	}
-	s.visits.Put(e)
+	s.queue.Put(e, now)
 }

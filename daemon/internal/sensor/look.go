@@ -50,7 +50,7 @@ func (s *Sensor) look(l *look) {
 // second at least, which is soon enough for what waits for its time.
 func (s *Sensor) startLooks(ctx context.Context) {
 	k := &s.looking
-	for len(k.later) > 0 && !s.cfg.Now().Before(k.later[0].from) {
+	for len(k.later) > 0 && !s.now().Before(k.later[0].from) {
 		k.ready, k.later = append(k.ready, k.later[0]), k.later[1:]
 	}
 	for len(k.ready) > 0 && k.now < looksAtOnce && ctx.Err() == nil {

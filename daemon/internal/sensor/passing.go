@@ -52,17 +52,17 @@ func (s *Sensor) pass(p passing) {
 	if !s.rested(hostOf(k)).IsZero() {
 		return
 	}
-	e := schedule.Entry{ID: schedule.ID{Key: k}, Watch: w.Name, Kind: schedule.Sighted, Due: s.cfg.Now()}
+	e := schedule.Entry{ID: schedule.ID{Key: k}, Watch: w.Name, Kind: schedule.Sighted, Due: s.now()}
 	if known, there := s.known[k]; there {
 		if e.Due.Sub(known.visited) <= w.VerifyEvery {
 			return
 		}
-		e.Kind = schedule.Verify
-	} else if s.visits.Len() >= hintsMost+len(s.known) {
+		e.Kind, e.Late = schedule.Verify, e.Due
+	} else if s.queue.Len() >= hintsMost+len(s.known) {
 		s.missed.Add(1)
 		return
 	}
-	s.visits.Put(e)
+	s.queue.Put(e, s.now())
 }
 
 // Tell has the loop record an event. It does not block: what there is no room

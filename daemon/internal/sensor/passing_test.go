@@ -41,7 +41,9 @@ func TestSighted(t *testing.T) {
 			25: true,  // unknown, and not there: forged
 			99: false, // out of scope
 		} {
-			got := slices.ContainsFunc(w.visitsOf(port), func(at time.Time) bool { return at.Sub(now) < 6*time.Second })
+			got := slices.ContainsFunc(w.visitsOf(port), func(at time.Time) bool {
+				return at.Sub(now) > 4*time.Second && at.Sub(now) < 6*time.Second
+			})
 			if got != want {
 				t.Errorf("port %d: asked at once: %v, want %v", port, got, want)
 			}
@@ -66,7 +68,7 @@ func TestSightedFlood(t *testing.T) {
 		var sensor *Sensor
 		waiting := -1
 		cfg.HeartbeatEvery = 7 * time.Second
-		cfg.Discovery = func() map[string]int { waiting = sensor.visits.Len(); return nil } // on the loop
+		cfg.Discovery = func() map[string]int { waiting = sensor.queue.Len(); return nil } // on the loop
 		sensor = New(cfg)
 		const each, rounds = 1_000, 60
 		at := map[time.Duration]func(){}

@@ -58,7 +58,7 @@ func TestRestartSpreadsVisits(t *testing.T) {
 				t.Fatalf("port %d is not visited", p+1)
 			}
 			after := visits[0].Sub(begun) + time.Minute
-			if after < verifyEvery*80/100 || after > verifyEvery*95/100+time.Second {
+			if after > verifyEvery*8/10+time.Second {
 				t.Errorf("port %d visited %v after its last visit", p+1, after)
 			}
 			perSecond[after.Truncate(time.Second)]++
@@ -185,13 +185,13 @@ func TestHeartbeat(t *testing.T) {
 			t.Fatalf("%d heartbeats in 41 minutes, want 2", len(beats))
 		}
 		got := beats[1].Counts
-		if got["visits.answered"] < 10 || got["visits.blocked"] < 4 {
+		if got["visits.answered"] < 10 || got["visits.blocked"] < 2 { // which slows them down
 			t.Errorf("%d visits answered, %d blocked", got["visits.answered"], got["visits.blocked"])
 		}
 		delete(got, "visits.answered") // the due times differ by a random seed
 		delete(got, "visits.blocked")
 		want := map[string]int{"known": 2, "fresh": 1, "overdue": 0, "lan.known": 2, "lan.fresh": 1,
-			"lan.overdue": 0, "lan.sweep_age_s": 600, "quarantined": 0, "careful": 0,
+			"lan.overdue": 0, "lan.quarantined": 0, "lan.held": 0, "lan.blocked": 1, "lan.sweep_age_s": 600, "quarantined": 0, "careful": 0,
 			"sockets.open": 7, "sockets.waiting": 3, "sockets.limit": 100, "sockets.capacity": 50,
 			"sockets.no_files": 1, "sockets.no_ports": 2, "sockets.no_buffers": 1<<31 - 1, "sockets.foreign": 4}
 		if d := cmp.Diff(want, got); d != "" {

@@ -17,7 +17,6 @@ package sensor
 
 import (
 	"context"
-	"hash/maphash"
 	"iter"
 	"log/slog"
 	"net/netip"
@@ -65,6 +64,7 @@ type Inventory interface {
 	Record(ctx context.Context, e event.Event) error
 	Alive(ctx context.Context) error
 	Distress(ctx context.Context, since time.Time) ([]inventory.Distress, error)
+	Overdue(ctx context.Context) ([]inventory.Overdue, error)
 }
 
 // A Visitor asks one endpoint what runs there. It calls done once, from any
@@ -114,6 +114,7 @@ type Config struct {
 	Inventory Inventory
 
 	Visits         int           // conversations at once, over all watches
+	HostVisits     int           // of these with one address, loopback apart; 0: any number
 	HeartbeatEvery time.Duration // 0: none
 	Quarantine     time.Duration // how long a host in distress is left alone
 	// Careful is told which hosts are to be granted less, and which no more;
@@ -128,23 +129,30 @@ type Config struct {
 	// Discovery tells what discovery sent and received, by name, for the
 	// heartbeat: discoveryMost names at most. May be nil.
 	Discovery func() map[string]int
-	Now       func() time.Time
-	Beat      func() // called by the loop at least every second, for a watchdog; may be nil
-	Log       *slog.Logger
+	// Now is the wall clock. Elapsed is the time since some moment, which counts
+	// on while the machine sleeps; nil: as Now's own reading does, which may not.
+	Now     func() time.Time
+	Elapsed func() time.Duration
+	Seed    uint64 // of the rhythm of visits: the same after each start
+	Beat    func() // called by the loop at least every second, for a watchdog; may be nil
+	Log     *slog.Logger
 }
 
 // A Sensor is the loop. It is used once.
 type Sensor struct {
 	cfg     Config
-	seed    maphash.Seed
+	clock   *schedule.Clock
+	rhythm  schedule.Rhythm
+	turned  time.Time // when the loop came round last, with Go's own reading
 	watches map[string]*Watch
 	known   map[event.Key]known
+	keeping map[string]*keeping // of the promises of each watch
 
-	visits   *schedule.Queue      // of endpoints
+	queue    *schedule.Queue
 	air      map[*flight]struct{} // visits that were begun and are not in a batch
 	flying   int                  // those of them that have not called back
 	owed     map[event.Key]*debt  // visits that sweeps wait for, not begun
-	sweeps   *schedule.Queue      // apart, so that no visit can hold one up
+	passes   map[*pass]struct{}   // sweeps that were begun and are not complete
 	failed   map[schedule.ID]int  // sweeps that failed in a row
 	last     map[schedule.ID]time.Time
 	suspects map[hostID]*suspicion // hosts that may have suffered from us
@@ -167,10 +175,10 @@ type Sensor struct {
 // New returns a sensor over the configuration.
 func New(cfg Config) *Sensor {
 	s := &Sensor{
-		cfg: cfg, seed: maphash.MakeSeed(),
-		watches: map[string]*Watch{}, known: map[event.Key]known{},
-		visits: schedule.NewQueue(), air: map[*flight]struct{}{}, owed: map[event.Key]*debt{},
-		sweeps: schedule.NewQueue(), failed: map[schedule.ID]int{},
+		cfg: cfg, clock: schedule.NewClock(cfg.Now, cfg.Elapsed), rhythm: schedule.NewRhythm(cfg.Seed),
+		watches: map[string]*Watch{}, known: map[event.Key]known{}, keeping: map[string]*keeping{},
+		queue: schedule.NewQueue(cfg.perHost), air: map[*flight]struct{}{}, owed: map[event.Key]*debt{},
+		passes: map[*pass]struct{}{}, failed: map[schedule.ID]int{},
 		last:     map[schedule.ID]time.Time{},
 		suspects: map[hostID]*suspicion{}, resting: map[hostID]quarantine{},
 		fragile:  map[hostID]witnesses{},
@@ -180,10 +188,22 @@ func New(cfg Config) *Sensor {
 		passing: make(chan passing, passingMost), notes: make(chan event.Event, notesMost),
 	}
 	for i := range cfg.Watches {
-		s.watches[cfg.Watches[i].Name] = &cfg.Watches[i]
+		w := &cfg.Watches[i]
+		s.watches[w.Name], s.keeping[w.Name] = w, &keeping{}
 	}
 	return s
 }
+
+// perHost is how many visits of an address may be under way at once.
+func (c *Config) perHost(a netip.Addr) int {
+	if a.IsLoopback() {
+		return 0
+	}
+	return c.HostVisits
+}
+
+// now is the time that everything in here is due by: see schedule.Clock.
+func (s *Sensor) now() time.Time { return s.clock.Now() }
 
 // Name implements task.Task.
 func (s *Sensor) Name() string { return "sensor" }
@@ -214,8 +234,11 @@ func (s *Sensor) loop(ctx, durable context.Context) {
 	defer beat.Stop()
 	heart := newTicker(s.cfg.HeartbeatEvery)
 	defer heart.stop()
+	judge := time.NewTicker(judgeEvery)
+	defer judge.Stop()
 	due := time.NewTimer(0)
 	defer due.Stop()
+	s.turned = time.Now()
 	var flush <-chan time.Time // set while a batch waits
 	for ctx.Err() == nil {
 		seen := s.seen
@@ -250,6 +273,8 @@ func (s *Sensor) loop(ctx, durable context.Context) {
 			s.alive(durable)
 		case <-heart.c:
 			s.heartbeat(durable)
+		case <-judge.C:
+			s.judge(durable)
 		case <-beat.C:
 		case <-due.C:
 		}
@@ -257,6 +282,7 @@ func (s *Sensor) loop(ctx, durable context.Context) {
 			s.store(durable)
 			flush = nil
 		}
+		s.turn()
 		s.dispatch(ctx)
 		s.arm(due)
 		if s.cfg.Beat != nil {
@@ -269,34 +295,26 @@ func (s *Sensor) loop(ctx, durable context.Context) {
 // there is room.
 func (s *Sensor) dispatch(ctx context.Context) {
 	for ctx.Err() == nil {
-		e, ok := s.sweeps.Next(s.cfg.Now())
-		if !ok {
-			break
+		e, ok := s.queue.Next(s.now(), len(s.air) < s.cfg.Visits)
+		switch {
+		case !ok:
+			s.startLooks(ctx)
+			return
+		case e.Kind == schedule.Sweep:
+			s.startSweep(ctx, e)
+		default:
+			s.startVisit(e)
 		}
-		s.startSweep(ctx, e)
 	}
-	for len(s.air) < s.cfg.Visits && ctx.Err() == nil {
-		e, ok := s.visits.Next(s.cfg.Now())
-		if !ok {
-			break
-		}
-		s.startVisit(e)
-	}
-	s.startLooks(ctx)
 }
 
-// arm sets the timer to what is due next. Without room for a visit only
-// sweeps count: the end of a visit comes first, and looks again.
+// arm sets the timer to what becomes due next. What is due already waits for
+// the end of a visit, which comes first, and looks again.
 func (s *Sensor) arm(t *time.Timer) {
-	next, ok := s.sweeps.NextDue()
-	if len(s.air) < s.cfg.Visits {
-		if due, some := s.visits.NextDue(); some && (!ok || due.Before(next)) {
-			next, ok = due, true
-		}
-	}
+	next, ok := s.queue.NextDue()
 	if !ok {
 		t.Stop()
 		return
 	}
-	t.Reset(max(0, next.Sub(s.cfg.Now())))
+	t.Reset(max(0, next.Sub(s.now())))
 }

@@ -21,8 +21,10 @@ type pass struct {
 	watch   *Watch
 	sweep   *Sweep
 	id      schedule.ID
-	started time.Time
-	owed    int // visits of what it found that are not stored yet
+	started time.Time // by the wall clock
+	began   time.Time // by the schedule's
+	spoiled bool      // the machine slept: answers may be lost
+	owed    int       // visits of what it found that are not stored yet
 	ended   bool
 	stats   capture.Stats
 	resting []netip.Prefix // hosts that were left out
@@ -73,8 +75,9 @@ func (s *Sensor) startSweep(ctx context.Context, e schedule.Entry) {
 	w := s.watches[e.Watch]
 	at := slices.IndexFunc(w.Sweeps, func(sw Sweep) bool { return sweepID(w, &sw) == e.ID })
 	sw := &w.Sweeps[at]
-	p := &pass{watch: w, sweep: sw, id: e.ID, started: s.cfg.Now(),
+	p := &pass{watch: w, sweep: sw, id: e.ID, started: s.cfg.Now(), began: s.now(),
 		resting: s.quarantined(w.Zone)}
+	s.passes[p] = struct{}{}
 	begun := sw.Pass
 	begun.Started = p.started
 	if err := s.cfg.Inventory.PassStarted(ctx, begun); err != nil && ctx.Err() == nil {
@@ -108,7 +111,7 @@ func (s *Sensor) startSweep(ctx context.Context, e schedule.Entry) {
 func (s *Sensor) sight(r sighting) {
 	k := event.Key{Zone: r.pass.watch.Zone, Addr: r.reply.Addr.Addr(),
 		Transport: probes.Transport(r.reply.Network), Port: r.reply.Addr.Port()}
-	if q, ok := s.resting[hostOf(k)]; ok && s.cfg.Now().Before(q.until) {
+	if q, ok := s.resting[hostOf(k)]; ok && s.now().Before(q.until) {
 		r.pass.leaveOut(k.Addr)
 		return
 	}
@@ -117,9 +120,9 @@ func (s *Sensor) sight(r sighting) {
 		return
 	}
 	e := schedule.Entry{ID: schedule.ID{Key: k}, Watch: r.pass.watch.Name,
-		Kind: schedule.Verify, Due: s.cfg.Now()}
+		Kind: schedule.Verify, Due: s.now(), Late: s.now()}
 	if answered {
-		e.Kind = schedule.Sighted
+		e.Kind, e.Late = schedule.Sighted, time.Time{}
 		d := s.owed[k]
 		if d == nil {
 			d = &debt{}
@@ -128,13 +131,14 @@ func (s *Sensor) sight(r sighting) {
 		d.passes, d.reply = append(d.passes, r.pass), r.reply
 		r.pass.owed++
 	}
-	s.visits.Put(e)
+	s.queue.Put(e, s.now())
 }
 
 // endSweep takes the end of a sweep.
 func (s *Sensor) endSweep(ctx context.Context, e sweepEnd) {
 	p := e.pass
 	p.ended, p.stats = true, e.stats
+	p.stats.Degraded = p.stats.Degraded || p.spoiled
 	if e.err != nil {
 		p.stats.Degraded = true
 		s.cfg.Log.Error("sweep failed", "watch", p.watch.Name, "transport", p.sweep.Transport,
@@ -149,13 +153,14 @@ func (s *Sensor) complete(ctx context.Context, p *pass) {
 	if !p.ended || p.owed > 0 {
 		return
 	}
+	delete(s.passes, p)
 	done := p.sweep.Pass
 	done.Started, done.Done, done.Degraded = p.started, s.cfg.Now(), p.stats.Degraded
 	if len(p.resting) > 0 {
 		done.Exclude, done.Partial = slices.Concat(done.Exclude, p.resting), true
 	}
 	log := s.cfg.Log.With("watch", p.watch.Name, "transport", p.sweep.Transport)
-	due := p.started.Add(p.sweep.Every)
+	due := p.began.Add(p.sweep.Every)
 	switch err := s.cfg.Inventory.PassDone(ctx, done); {
 	case err != nil:
 		log.Error("sweep not stored, it is made again", "err", err)
@@ -163,15 +168,15 @@ func (s *Sensor) complete(ctx context.Context, p *pass) {
 	case done.Degraded:
 		due = s.sweepAgain(p)
 		log.Warn("sweep incomplete, it proves nothing absent and is made again",
-			"not_tried", p.stats.NotTried, "in", due.Sub(done.Done))
+			"not_tried", p.stats.NotTried, "in", due.Sub(s.now()))
 	default:
 		delete(s.failed, p.id)
-		s.last[p.id] = p.started
+		s.last[p.id] = p.began
 		log.Info("sweep complete", "took", done.Done.Sub(done.Started).Round(time.Millisecond),
 			"targets", p.stats.Targets, "open", p.stats.Accepted+p.stats.Answered)
 	}
-	s.sweeps.Done(p.id)
-	s.sweeps.Put(schedule.Entry{ID: p.id, Watch: p.watch.Name, Kind: schedule.Sweep, Due: due})
+	s.queue.Done(p.id, s.now())
+	s.queue.Put(schedule.Entry{ID: p.id, Watch: p.watch.Name, Kind: schedule.Sweep, Due: due}, s.now())
 }
 
 // sweepAgain tells when a sweep that proved nothing is made again: the longer
@@ -180,5 +185,5 @@ func (s *Sensor) sweepAgain(p *pass) time.Time {
 	const steps = 16 // 30 s doubled so often is more than any Every
 	wait := retryAfter << min(s.failed[p.id], steps)
 	s.failed[p.id]++
-	return s.cfg.Now().Add(min(wait, p.sweep.Every))
+	return s.now().Add(min(wait, p.sweep.Every))
 }

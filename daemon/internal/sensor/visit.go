@@ -36,9 +36,9 @@ type debt struct {
 func (s *Sensor) startVisit(e schedule.Entry) {
 	w, k := s.watches[e.Watch], e.ID.Key
 	if from := s.rested(hostOf(k)); !from.IsZero() {
-		s.visits.Done(e.ID)
+		s.queue.Done(e.ID, s.now())
 		e.Due = from
-		s.visits.Put(e)
+		s.queue.Put(e, s.now())
 		return
 	}
 	ep := probes.Endpoint{Addr: k.Addr, Port: k.Port, Transport: k.Transport}
@@ -50,7 +50,7 @@ func (s *Sensor) startVisit(e schedule.Entry) {
 	delete(s.owed, k)
 	s.air[f] = struct{}{}
 	s.flying++
-	f.cancel = s.visitorOf(w, hostOf(k)).Begin(ep, before.recall(s.cfg.Now()), func(o probes.Observation) {
+	f.cancel = s.visitorOf(w, hostOf(k)).Begin(ep, before.recall(s.now()), func(o probes.Observation) {
 		f.seen = &o
 		s.results <- f
 	})
@@ -174,12 +174,12 @@ func (s *Sensor) store(ctx context.Context) {
 		s.cfg.Log.Error("visits not stored, they are made again",
 			"visits", len(batch), "in", retryAfter, "err", err)
 		for _, f := range batch {
-			s.putBack(f, s.cfg.Now().Add(retryAfter))
+			s.putBack(f, s.now().Add(retryAfter))
 		}
 		return
 	}
 	for i, f := range batch {
-		s.visits.Done(schedule.ID{Key: f.key})
+		s.queue.Done(schedule.ID{Key: f.key}, s.now())
 		s.learn(&visits[i], after[i])
 		s.outcomes[f.seen.Outcome]++
 		s.suspect(ctx, &visits[i])
@@ -205,8 +205,8 @@ func (s *Sensor) putBack(f *flight, due time.Time) {
 		}
 		s.owed[key] = d
 	}
-	s.visits.Done(id)
-	s.visits.Put(schedule.Entry{ID: id, Watch: f.watch.Name, Kind: kind, Due: due})
+	s.queue.Done(id, s.now())
+	s.queue.Put(schedule.Entry{ID: id, Watch: f.watch.Name, Kind: kind, Due: due}, s.now())
 }
 
 // ticker is a time.Ticker that may be none.
