@@ -26,15 +26,16 @@ import (
 // Config is a whole configuration. It is not changed after it was read and
 // resolved, so any number of goroutines may share it.
 type Config struct {
-	Sensor    Sensor
-	Identity  Identity
-	Watches   []Watch
-	Limits    Limits
-	Discovery Discovery
-	Passive   Passive
-	Confirm   Confirm
-	Database  Database
-	Output    Output
+	Sensor      Sensor
+	Identity    Identity
+	Watches     []Watch
+	Maintenance []Maintenance
+	Limits      Limits
+	Discovery   Discovery
+	Passive     Passive
+	Confirm     Confirm
+	Database    Database
+	Output      Output
 
 	// Excluded is the union of the exclude keys of all watches and of the
 	// files in exclude.d. It holds in every zone.
@@ -68,6 +69,9 @@ type Watch struct {
 	DiscoverEvery time.Duration // each address and port is tried this often
 	VerifyEvery   time.Duration // each known service is asked this often
 	GoneAfter     time.Duration // 0: Confirm.GoneAfter
+
+	// ActiveHours are when anything is sent. Without any it always may be.
+	ActiveHours Hours
 
 	Names []Name
 

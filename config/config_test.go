@@ -99,6 +99,7 @@ func TestReferenceExplainsEveryKey(t *testing.T) {
 func TestEveryKeyDoesSomething(t *testing.T) {
 	other := map[string]string{
 		"watch.targets": `["127.0.0.9"]`, "watch.exclude": `["127.0.0.1"]`,
+		"watch.active_hours": `["daily 01:00-02:00"]`, "watch.time_zone": `"Europe/Berlin"`,
 		"watch.names": `["x.example"]`, "database.files": `["/x"]`,
 		"watch.tcp_ports": `"7"`, "watch.udp_ports": `"7"`, "watch.rpc": `"grind"`,
 		"limits.connect_timeout": `"900ms"`, "limits.max_answer": `"4KiB"`, "limits.tries": "1", "limits.connections": "501", "limits.packets_per_second": "999",

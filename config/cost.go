@@ -30,6 +30,17 @@ const (
 	visitTime    = 2 * time.Second
 )
 
+// active is how much of a promise's time there is to send in at least: that
+// which fits into the longest of the active hours without a break, or what they
+// are of so long a time on average.
+func (w *Watch) active(every time.Duration) time.Duration {
+	if len(w.ActiveHours.Spans) == 0 {
+		return every
+	}
+	share, longest := w.ActiveHours.share()
+	return min(every, max(longest, time.Duration(share*float64(every))))
+}
+
 // visitLoad is how many visits come to each that a promise needs at least, as
 // they come early enough for a queue: a tenth of the time, but at least a minute
 // and at most a third is left for that, and a visit comes up to an eighteenth
@@ -99,8 +110,8 @@ func (c *Config) Cost(w *Watch, k Costing) Cost {
 	datagrams := tries * float64(k.datagrams(w))
 	x.HostTries = tries*float64(w.TCPPorts.Len()) + datagrams
 	x.Tries, x.UDP = addrs*x.HostTries, addrs*datagrams
-	x.TriesPerSecond = x.Tries / w.DiscoverEvery.Seconds()
-	x.VisitsPerSecond = addrs * ServicesPerHost * visitLoad(w.VerifyEvery) / w.VerifyEvery.Seconds()
+	x.TriesPerSecond = x.Tries / w.active(w.DiscoverEvery).Seconds()
+	x.VisitsPerSecond = addrs * ServicesPerHost * visitLoad(w.VerifyEvery) / w.active(w.VerifyEvery).Seconds()
 	if addrs == 0 {
 		x.HostTries = 0
 	}

@@ -75,6 +75,7 @@ const (
 func newWatch() Watch {
 	return Watch{
 		Zone:          "default",
+		ActiveHours:   Hours{Zone: "UTC"},
 		TCPPorts:      mustPorts(ports.TCP, defaultTCPPorts),
 		UDPPorts:      mustPorts(ports.UDP, defaultUDPPorts),
 		DiscoverEvery: time.Hour,

@@ -14,7 +14,7 @@ type Change struct {
 	Removed []string // … of the old file
 	Changed []string // … of the new file
 
-	Identity, Limits, Discovery, Passive, Confirm, Database, Output, Excluded bool
+	Identity, Limits, Discovery, Passive, Confirm, Database, Output, Excluded, Maintenance bool
 
 	// Restart names what cannot be changed while running.
 	Restart []string
@@ -26,14 +26,15 @@ func (d Change) IsZero() bool { return reflect.DeepEqual(d, Change{}) }
 // Diff says what is different in now. Watches are told apart by name.
 func Diff(old, now *Config) Change {
 	d := Change{
-		Identity:  old.Identity != now.Identity,
-		Limits:    old.Limits != now.Limits,
-		Discovery: old.Discovery != now.Discovery,
-		Passive:   !reflect.DeepEqual(old.Passive, now.Passive),
-		Confirm:   old.Confirm != now.Confirm,
-		Database:  !reflect.DeepEqual(old.Database, now.Database),
-		Output:    old.Output != now.Output,
-		Excluded:  !old.Excluded.Equal(now.Excluded),
+		Identity:    old.Identity != now.Identity,
+		Limits:      old.Limits != now.Limits,
+		Discovery:   old.Discovery != now.Discovery,
+		Passive:     !reflect.DeepEqual(old.Passive, now.Passive),
+		Confirm:     old.Confirm != now.Confirm,
+		Database:    !reflect.DeepEqual(old.Database, now.Database),
+		Output:      old.Output != now.Output,
+		Maintenance: !reflect.DeepEqual(old.Maintenance, now.Maintenance),
+		Excluded:    !old.Excluded.Equal(now.Excluded),
 	}
 	if old.Sensor.Name != now.Sensor.Name {
 		d.Restart = append(d.Restart, "sensor.name")

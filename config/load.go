@@ -140,6 +140,7 @@ func parseAll(files, excludes []Source, promises bool) (*Config, error) {
 	}
 	r.checkLimits(&c)
 	r.checkWatches(&c)
+	r.checkMaintenance(&c)
 	if len(c.Watches) == 0 {
 		c.Watches = defaults().Watches
 	}

@@ -10,15 +10,16 @@ import (
 // works, not before.
 
 var rootTable = table[Config]{
-	"sensor":    sub(func(c *Config) *Sensor { return &c.Sensor }, sensorTable),
-	"identity":  sub(func(c *Config) *Identity { return &c.Identity }, identityTable),
-	"watch":     watches,
-	"limits":    sub(func(c *Config) *Limits { return &c.Limits }, limitsTable),
-	"discovery": sub(func(c *Config) *Discovery { return &c.Discovery }, discoveryTable),
-	"passive":   sub(func(c *Config) *Passive { return &c.Passive }, passiveTable),
-	"confirm":   sub(func(c *Config) *Confirm { return &c.Confirm }, confirmTable),
-	"database":  sub(func(c *Config) *Database { return &c.Database }, databaseTable),
-	"output":    sub(func(c *Config) *Output { return &c.Output }, outputTable),
+	"sensor":      sub(func(c *Config) *Sensor { return &c.Sensor }, sensorTable),
+	"identity":    sub(func(c *Config) *Identity { return &c.Identity }, identityTable),
+	"watch":       watches,
+	"maintenance": maintenances,
+	"limits":      sub(func(c *Config) *Limits { return &c.Limits }, limitsTable),
+	"discovery":   sub(func(c *Config) *Discovery { return &c.Discovery }, discoveryTable),
+	"passive":     sub(func(c *Config) *Passive { return &c.Passive }, passiveTable),
+	"confirm":     sub(func(c *Config) *Confirm { return &c.Confirm }, confirmTable),
+	"database":    sub(func(c *Config) *Database { return &c.Database }, databaseTable),
+	"output":      sub(func(c *Config) *Output { return &c.Output }, outputTable),
 }
 
 var sensorTable = table[Sensor]{
@@ -51,6 +52,9 @@ var watchTable = table[Watch]{
 	"discover_every": duration(func(w *Watch) *time.Duration { return &w.DiscoverEvery }, minEvery, maxEvery),
 	"verify_every":   duration(func(w *Watch) *time.Duration { return &w.VerifyEvery }, minEvery, maxEvery),
 	"gone_after":     duration(func(w *Watch) *time.Duration { return &w.GoneAfter }, 0, maxEvery),
+
+	"active_hours": strs(func(w *Watch) *[]Span { return &w.ActiveHours.Spans }, `"Mon-Fri 19:00-07:00"`, parseWeekly),
+	"time_zone":    text(func(w *Watch) *string { return &w.ActiveHours.Zone }, checkZone),
 
 	"names": strs(func(w *Watch) *[]Name { return &w.Names }, `"www.example.org"`, parseName),
 

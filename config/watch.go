@@ -8,15 +8,8 @@ import (
 // watches reads [[watch]] tables. They join in the order of the files, so
 // nothing of one watch can be set in two of them.
 func watches(r *reader, c *Config, v value) {
-	var tables []any
-	switch x := v.any.(type) {
-	case []map[string]any:
-		for _, t := range x {
-			tables = append(tables, t)
-		}
-	case []any:
-		tables = x
-	default:
+	tables, ok := v.tables()
+	if !ok {
 		r.bad(v, "is %s, but must be a list of tables; write [[watch]] with double brackets", kindOf(v.any))
 		return
 	}
@@ -27,6 +20,21 @@ func watches(r *reader, c *Config, v value) {
 		r.set[e.path] = e.pos()
 		watchTable.read(r, &w, e)
 		c.Watches = append(c.Watches, w)
+	}
+}
+
+// tables gives the elements of a list of tables.
+func (v value) tables() (out []any, ok bool) {
+	switch x := v.any.(type) {
+	case []map[string]any:
+		for _, t := range x {
+			out = append(out, t)
+		}
+		return out, true
+	case []any:
+		return x, true
+	default:
+		return nil, false
 	}
 }
 

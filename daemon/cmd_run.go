@@ -17,6 +17,7 @@ import (
 	"sonde/config"
 	"sonde/daemon/internal/event"
 	"sonde/daemon/internal/inventory"
+	"sonde/daemon/internal/quiet"
 	"sonde/daemon/internal/sensor"
 	"sonde/daemon/internal/task"
 	"sonde/probes"
@@ -71,6 +72,7 @@ type daemon struct {
 	log   *slog.Logger
 	store *inventory.Store
 
+	orders    *quiet.Book
 	machine   machine
 	discovery method // of the current configuration
 	said      string // by tellMissing
@@ -123,6 +125,11 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 	}
 	defer func() { err = errors.Join(err, d.store.Close()) }()
 	d.machine.seed = seedOf(d.store.Sensor().UUID)
+	if d.orders, err = quiet.Open(ctx, d.store, time.Now); err != nil {
+		return err
+	}
+	d.machine.orders = d.orders
+	d.store.SetSilencer(d.orders.Silenced)
 
 	if err := d.checkOutputs(d.cfg); err != nil {
 		return err
@@ -156,6 +163,7 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 // part fails, or a new configuration was read.
 func (d *daemon) generation(ctx context.Context, hup <-chan os.Signal) (again bool, err error) {
 	d.store.SetRules(rulesOf(d.cfg))
+	d.orders.SetWindows(windowsOf(d.cfg))
 	if err := d.beginCursors(ctx); err != nil {
 		return false, err
 	}

@@ -50,6 +50,7 @@ type machine struct {
 	net     *network
 	beat    func() // see sensor.Config
 	seed    uint64 // of the rhythm of visits, this sensor's own
+	orders  sensor.Orders
 }
 
 // parts are what works under one configuration, to be closed after it.
@@ -99,7 +100,7 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 		p.ways = newWayfinder(cfg, m.net, log)
 	}
 	sc := sensor.Config{Inventory: store, Visits: l.visits(), HostVisits: l.perHost(),
-		Elapsed: elapsed, Seed: m.seed, HeartbeatEvery: cfg.Output.HeartbeatEvery,
+		Elapsed: elapsed, Seed: m.seed, Orders: m.orders, HeartbeatEvery: cfg.Output.HeartbeatEvery,
 		Quarantine: sensor.DefaultQuarantine, Fingerprint: marks(cfg.Database.Intensity), Careful: lim.Careful,
 		Sockets: m.sockets, Discovery: p.counts, Now: time.Now, Beat: m.beat, Log: log}
 	for i := range cfg.Watches {
@@ -169,6 +170,9 @@ func newWatch(cfg *config.Config, w *config.Watch, how method, db *probes.Databa
 			list := ports.List{TCP: w.TCPPorts, UDP: w.UDPPorts}
 			return scope.Contains(a) && list.Contains(string(t), port)
 		},
+	}
+	if len(w.ActiveHours.Spans) > 0 {
+		out.Hours = w.ActiveHours
 	}
 	plans, err := plansOf(scope, ports.List{TCP: w.TCPPorts, UDP: w.UDPPorts})
 	if err != nil {

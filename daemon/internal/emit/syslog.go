@@ -53,7 +53,7 @@ func (s *Syslog) Name() string { return SyslogName }
 
 // Wants implements Sink: a baseline is told by one watch.baselined, not by a
 // message per service.
-func (s *Syslog) Wants(e *event.Event) bool { return e.Action != event.ServiceBaseline }
+func (s *Syslog) Wants(e *event.Event) bool { return e.Action != event.ServiceBaseline && !e.Silenced }
 
 // Resume implements Sink.
 func (s *Syslog) Resume(_, cursor int64) (int64, error) { return cursor, nil }

@@ -22,7 +22,7 @@ const TerminalName = "terminal"
 func (t *Terminal) Name() string { return TerminalName }
 
 // Wants implements Sink.
-func (t *Terminal) Wants(*event.Event) bool { return true }
+func (t *Terminal) Wants(e *event.Event) bool { return !e.Silenced }
 
 // Resume implements Sink.
 func (t *Terminal) Resume(_, cursor int64) (int64, error) { return cursor, nil }

@@ -19,6 +19,7 @@ func (tx *transaction) emit(ev *event.Event, endpoint int64) error {
 	ev.Epoch, ev.Seq = tx.epoch, tx.seq
 	ev.ID = event.ID(tx.sensor.UUID, tx.epoch, tx.seq)
 	ev.Timestamp = now
+	ev.Silenced = tx.silenced != nil && tx.silenced(ev, now)
 	text, err := encodeEvent(ev)
 	if err != nil {
 		return fmt.Errorf("event %s: %w", ev.Action, err)

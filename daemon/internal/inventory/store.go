@@ -53,6 +53,7 @@ type Store struct {
 	mu       sync.Mutex
 	conn     *sql.Conn // the only connection of db
 	stmts    statements
+	silenced func(*event.Event, time.Time) bool // nil: none is
 	rules    Rules
 	watches  map[string]Rules
 	sensor   event.Sensor

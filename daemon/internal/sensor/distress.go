@@ -112,7 +112,7 @@ func (s *Sensor) lookAt(ctx context.Context, h hostID, targets []capture.Target,
 		delete(s.suspects, h)
 		return
 	}
-	s.look(&look{looker: s.suspects[h].watch.Looker, targets: targets, from: from,
+	s.look(&look{looker: s.suspects[h].watch.Looker, watch: s.suspects[h].watch.Name, targets: targets, from: from,
 		over: func(l *look) { s.endLook(ctx, h, l) }})
 }
 
@@ -232,7 +232,11 @@ func (s *Sensor) loadDistress(ctx context.Context) error {
 			delete(s.resting, h)
 			continue
 		}
-		s.resting[h] = quarantine{watch: d.Watch, until: s.clock.Ago(d.At).Add(s.cfg.Quarantine)}
+		q := quarantine{watch: d.Watch, until: s.clock.Ago(d.At).Add(s.cfg.Quarantine)}
+		if s.cfg.Orders != nil && !s.cfg.Orders.Released(event.Host{Zone: d.Zone, Addr: d.Addr}).Before(d.At) {
+			q.until = s.now()
+		}
+		s.resting[h] = q
 	}
 	maps.DeleteFunc(s.resting, func(_ hostID, q quarantine) bool { return s.watches[q.watch] == nil })
 	return nil

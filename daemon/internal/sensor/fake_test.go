@@ -52,6 +52,7 @@ type world struct {
 	visits  []visited
 	sweeps  []time.Time // begins of those over all targets
 	swept   []int       // how many targets each of them had
+	asked   []time.Time // when they asked a target
 	looks   int         // sweeps over a single target
 	flying  map[netip.AddrPort]bool
 	most    int // visits at once
@@ -135,14 +136,19 @@ func (w *world) visit(ctx context.Context, ep probes.Endpoint) probes.Observatio
 // Sweep looks at the targets of the plan in the order of their numbers, so that
 // tests can say what comes first.
 func (w *world) Sweep(ctx context.Context, p capture.Plan, yield func(capture.Reply)) (capture.Stats, error) {
+	skip := p.Skip
+	p.Skip = nil
 	list := slices.SortedFunc(p.Targets(), func(a, b capture.Target) int { return a.Addr.Compare(b.Addr) })
-	return w.Look(ctx, slices.Values(list), yield)
+	return w.look(ctx, list, skip, yield)
 }
 
 // Look looks at each target when its turn comes, and takes sweepTime when they
 // are those of a sweep.
 func (w *world) Look(ctx context.Context, targets iter.Seq[capture.Target], yield func(capture.Reply)) (capture.Stats, error) {
-	list := slices.Collect(targets)
+	return w.look(ctx, slices.Collect(targets), nil, yield)
+}
+
+func (w *world) look(ctx context.Context, list []capture.Target, skip func(netip.Addr) bool, yield func(capture.Reply)) (capture.Stats, error) {
 	w.mu.Lock()
 	if len(list) == 0 || len(list) > looksAside+1 {
 		w.sweeps, w.swept = append(w.sweeps, time.Now()), append(w.swept, len(list))
@@ -152,7 +158,16 @@ func (w *world) Look(ctx context.Context, targets iter.Seq[capture.Target], yiel
 	}
 	w.mu.Unlock()
 	for _, target := range list {
+		if skip != nil && skip(target.Addr.Addr()) {
+			w.mu.Lock()
+			w.swept[len(w.swept)-1]--
+			w.mu.Unlock()
+			continue
+		}
 		if len(list) > looksAside+1 {
+			w.mu.Lock()
+			w.asked = append(w.asked, time.Now())
+			w.mu.Unlock()
 			select {
 			case <-time.After(w.sweepTime / time.Duration(len(list))):
 			case <-ctx.Done():

@@ -16,6 +16,7 @@ const looksAtOnce = 32
 // A look tries a few targets aside from any sweep.
 type look struct {
 	looker  Looker
+	watch   string
 	targets []capture.Target
 	from    time.Time       // not before; zero: at once
 	over    func(*look)     // called by the loop when the look is
@@ -56,6 +57,11 @@ func (s *Sensor) startLooks(ctx context.Context) {
 	for len(k.ready) > 0 && k.now < looksAtOnce && ctx.Err() == nil {
 		l := k.ready[0]
 		k.ready = k.ready[1:]
+		if s.admitted[l.watch].shut != "" {
+			l.err = errShut
+			l.over(l)
+			continue
+		}
 		k.now++
 		s.running.Go(func() {
 			_, l.err = l.looker.Look(ctx, slices.Values(l.targets), func(r capture.Reply) {

@@ -87,9 +87,9 @@ func (s *Sensor) takeUp(watches ...*Watch) {
 		known[k.watch]++
 	}
 	for _, w := range watches {
-		s.queue.Spread(w.Name, known[w.Name], w.VerifyEvery, now)
-		k := s.keeping[w.Name]
-		k.verifyFrom = now.Add(w.VerifyEvery / 2) // a third for Spread, the rest for a queue
+		k, window := s.keeping[w.Name], s.window(w, w.VerifyEvery)
+		s.queue.Spread(w.Name, known[w.Name], window, now)
+		k.verifyFrom = now.Add(window / 2) // a third for Spread, the rest for a queue
 		for i := range w.Sweeps {
 			k.discoverFrom = now.Add(2 * w.Sweeps[i].Every)
 		}
@@ -101,6 +101,9 @@ func (s *Sensor) judge(ctx context.Context) {
 	now := s.now()
 	for _, t := range s.tallies() {
 		w, k := s.watches[t.watch], s.keeping[t.watch]
+		if s.admitted[t.watch].shut == shutByHours {
+			continue
+		}
 		if !now.Before(k.verifyFrom) {
 			v := k.verify.Judge(now, t.overdue > 0, min(w.VerifyEvery, settleMost))
 			s.tellPromise(ctx, v, w, verifyPromise, w.VerifyEvery, t.oldest,

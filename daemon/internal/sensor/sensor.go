@@ -95,6 +95,7 @@ type Watch struct {
 	Looker      Looker
 	Visitor     Visitor
 	Careful     Visitor // for hosts that are known to be fragile; nil: as all others
+	Hours       Hours   // when anything may be sent; nil: always
 	Names       func(netip.Addr) []string
 	// Contains says whether the endpoint is still in the watch's scope.
 	Contains func(a netip.Addr, t probes.Transport, port uint16) bool
@@ -133,6 +134,7 @@ type Config struct {
 	// on while the machine sleeps; nil: as Now's own reading does, which may not.
 	Now     func() time.Time
 	Elapsed func() time.Duration
+	Orders  Orders // of operators; nil: none
 	Seed    uint64 // of the rhythm of visits: the same after each start
 	Beat    func() // called by the loop at least every second, for a watchdog; may be nil
 	Log     *slog.Logger
@@ -147,6 +149,10 @@ type Sensor struct {
 	watches map[string]*Watch
 	known   map[event.Key]known
 	keeping map[string]*keeping // of the promises of each watch
+	// admitted says which watches may send; loaded, that it is known of all.
+	admitted map[string]*admission
+	loaded   bool
+	waiting  map[event.Key][]chan<- probes.Observation // people, for a visit that is not begun
 
 	queue    *schedule.Queue
 	air      map[*flight]struct{} // visits that were begun and are not in a batch
@@ -167,6 +173,8 @@ type Sensor struct {
 	looks   chan *look       // that are over; never closed
 	passing chan passing     // seen by listening; never closed, dropped when full
 	notes   chan event.Event // to be recorded; never closed, dropped when full
+	asks    chan func()      // to be called by the loop; never closed
+	ended   chan struct{}    // closed when the loop is over
 	missed  atomic.Int64     // of passing
 	batch   []*flight        // waits to be stored
 	running sync.WaitGroup
@@ -177,6 +185,8 @@ func New(cfg Config) *Sensor {
 	s := &Sensor{
 		cfg: cfg, clock: schedule.NewClock(cfg.Now, cfg.Elapsed), rhythm: schedule.NewRhythm(cfg.Seed),
 		watches: map[string]*Watch{}, known: map[event.Key]known{}, keeping: map[string]*keeping{},
+		admitted: map[string]*admission{}, waiting: map[event.Key][]chan<- probes.Observation{},
+		asks: make(chan func()), ended: make(chan struct{}),
 		queue: schedule.NewQueue(cfg.perHost), air: map[*flight]struct{}{}, owed: map[event.Key]*debt{},
 		passes: map[*pass]struct{}{}, failed: map[schedule.ID]int{},
 		last:     map[schedule.ID]time.Time{},
@@ -189,7 +199,7 @@ func New(cfg Config) *Sensor {
 	}
 	for i := range cfg.Watches {
 		w := &cfg.Watches[i]
-		s.watches[w.Name], s.keeping[w.Name] = w, &keeping{}
+		s.watches[w.Name], s.keeping[w.Name], s.admitted[w.Name] = w, &keeping{}, &admission{}
 	}
 	return s
 }
@@ -211,9 +221,12 @@ func (s *Sensor) Name() string { return "sensor" }
 // Run works until ctx ends. What was not seen to its end by then is given up:
 // the difference to the inventory is found again at the next start.
 func (s *Sensor) Run(ctx context.Context, ready func()) error {
+	defer close(s.ended)
+	s.admit(ctx)
 	if err := s.load(ctx); err != nil {
 		return err
 	}
+	s.loaded = true
 	work, cancel := context.WithCancel(ctx)
 	defer s.running.Wait()
 	defer cancel()
@@ -267,6 +280,8 @@ func (s *Sensor) loop(ctx, durable context.Context) {
 			}
 		case p := <-s.passing:
 			s.pass(p)
+		case f := <-s.asks:
+			f()
 		case e := <-s.notes:
 			s.note(durable, e)
 		case <-alive.C:
@@ -283,6 +298,7 @@ func (s *Sensor) loop(ctx, durable context.Context) {
 			flush = nil
 		}
 		s.turn()
+		s.admit(durable)
 		s.dispatch(ctx)
 		s.arm(due)
 		if s.cfg.Beat != nil {

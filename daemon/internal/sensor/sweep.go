@@ -85,7 +85,7 @@ func (s *Sensor) startSweep(ctx context.Context, e schedule.Entry) {
 	}
 	s.cfg.Log.Info("sweep begins", "watch", w.Name, "transport", sw.Transport)
 	plan := sw.Plan
-	plan.Seed, plan.Skip = rand.Uint64(), among(p.resting)
+	plan.Seed, plan.Skip = rand.Uint64(), s.admitted[w.Name].gate.skip(ctx, among(p.resting))
 	s.running.Go(func() {
 		stats, err := w.Sweeper.Sweep(ctx, plan, func(r capture.Reply) {
 			if r.Kind == capture.Silent || r.Kind == capture.Unreachable {

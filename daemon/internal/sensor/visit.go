@@ -14,10 +14,12 @@ import (
 
 // A flight is a visit under way, or one whose result waits to be stored.
 type flight struct {
-	key    event.Key
-	watch  *Watch
-	debt   *debt // what it pays, or nil
-	cancel func(reason error)
+	key   event.Key
+	watch *Watch
+	debt  *debt // what it pays, or nil
+	// waiting is the people who wait for it.
+	waiting []chan<- probes.Observation
+	cancel  func(reason error)
 
 	recalled bool                // to be made anew with more care
 	taken    bool                // it has called back, and …
@@ -46,8 +48,9 @@ func (s *Sensor) startVisit(e schedule.Entry) {
 		ep.Names = w.Names(k.Addr)
 	}
 	before := s.known[k]
-	f := &flight{key: k, watch: w, debt: s.owed[k]}
+	f := &flight{key: k, watch: w, debt: s.owed[k], waiting: s.waiting[k]}
 	delete(s.owed, k)
+	delete(s.waiting, k)
 	s.air[f] = struct{}{}
 	s.flying++
 	f.cancel = s.visitorOf(w, hostOf(k)).Begin(ep, before.recall(s.now()), func(o probes.Observation) {
@@ -121,7 +124,7 @@ func conclusive(o *probes.Observation) bool {
 // so that its coming and going is still seen.
 func (s *Sensor) lookOnly(f *flight) {
 	target := capture.Target{Network: string(f.key.Transport), Addr: netip.AddrPortFrom(f.key.Addr, f.key.Port)}
-	s.look(&look{looker: f.watch.Looker, targets: []capture.Target{target}, over: func(l *look) {
+	s.look(&look{looker: f.watch.Looker, watch: f.watch.Name, targets: []capture.Target{target}, over: func(l *look) {
 		if l.err != nil {
 			f.seen.Errors = append(f.seen.Errors, l.err.Error())
 		}
@@ -183,6 +186,9 @@ func (s *Sensor) store(ctx context.Context) {
 		s.learn(&visits[i], after[i])
 		s.outcomes[f.seen.Outcome]++
 		s.suspect(ctx, &visits[i])
+		for _, got := range f.waiting {
+			got <- visits[i].Observation // it has room
+		}
 		if f.debt == nil {
 			continue
 		}
@@ -204,6 +210,10 @@ func (s *Sensor) putBack(f *flight, due time.Time) {
 			d.passes, d.reply = append(d.passes, later.passes...), later.reply
 		}
 		s.owed[key] = d
+	}
+	if len(f.waiting) > 0 {
+		s.waiting[key] = append(s.waiting[key], f.waiting...)
+		kind = schedule.Manual
 	}
 	s.queue.Done(id, s.now())
 	s.queue.Put(schedule.Entry{ID: id, Watch: f.watch.Name, Kind: kind, Due: due}, s.now())
