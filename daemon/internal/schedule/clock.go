@@ -42,11 +42,11 @@ func (c *Clock) Ago(t time.Time) time.Time {
 	if t.IsZero() {
 		return t
 	}
-	if at, now := c.At(t), c.Now(); at.Before(now) {
-		return at
-	} else {
+	at, now := c.At(t), c.Now()
+	if at.After(now) {
 		return now
 	}
+	return at
 }
 
 // WallAt gives by the wall clock as it is set now what is t by this clock.

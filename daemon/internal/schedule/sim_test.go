@@ -120,7 +120,7 @@ func TestPromiseHoldsForMonths(t *testing.T) {
 		share := float64(at.Sub(s.known[e.ID])) / float64(s.every[e.Watch])
 		worst = max(worst, share)
 	}
-	for hour := 0; hour < 24*days; hour++ {
+	for hour := range 24 * days {
 		s.flood("large", 60, 3, 1, s.rng.IntN(300))
 		s.run(t0.Add(time.Duration(hour+1) * time.Hour))
 	}
