@@ -61,6 +61,7 @@ var onlyIn = map[string]string{
 	"github.com/rogpeppe/go-internal/testscript": "sonde/daemon",
 	"sonde/daemon/internal/inventory":            "sonde/daemon",
 	"golang.org/x/time":                          "sonde/daemon/internal/budget",
+	"github.com/santhosh-tekuri/jsonschema":      "sonde/daemon", // tests only
 	"github.com/prometheus/client_golang":        "sonde/daemon/internal/control",
 }
 
