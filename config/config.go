@@ -177,29 +177,3 @@ type Database struct {
 
 // Builtin is the name of the program's own database in Database.Files.
 const Builtin = "builtin"
-
-// Output is where events go.
-type Output struct {
-	HeartbeatEvery time.Duration // 0: none
-	JSON           JSON
-	Syslog         Syslog
-}
-
-// JSON is the file of events, one object per line.
-type JSON struct {
-	Enabled bool
-	Path    string // relative to Sensor.StateDir until Resolve
-	MaxSize int64  // bytes; rotated when it would grow over
-	Keep    int    // rotated files kept
-}
-
-// Syslog is a syslog daemon or collector.
-type Syslog struct {
-	Enabled  bool
-	Target   SyslogTarget
-	Facility int // 0–23, RFC 5424 section 6.2.1
-}
-
-// A SyslogTarget is in the form of net.Dial: a local socket ("unixgram",
-// "/dev/log") or a collector ("udp", "host:port").
-type SyslogTarget struct{ Network, Address string }

@@ -39,9 +39,13 @@ func allKeys() []string {
 	add("database.", keysOf(databaseTable)...)
 	add("output.", keysOf(outputTable)...)
 	add("output.json.", keysOf(jsonTable)...)
+	add("output.inventory.", keysOf(inventoryTable)...)
+	add("output.journal.", keysOf(journalTable)...)
 	add("output.syslog.", keysOf(syslogTable)...)
 	slices.Sort(out)
-	return slices.DeleteFunc(out, func(s string) bool { return s == "output.json" || s == "output.syslog" })
+	return slices.DeleteFunc(out, func(s string) bool {
+		return strings.HasPrefix(s, "output.") && strings.Count(s, ".") == 1 && s != "output.heartbeat_every"
+	})
 }
 
 func keysOf[T any](t table[T]) (names []string) {
@@ -107,11 +111,18 @@ func TestEveryKeyDoesSomething(t *testing.T) {
 		"identity.contact": `"a@example.org"`, "identity.user_agent": `"x"`, "identity.ehlo_name": `"a.example"`,
 		"sensor.log_level": `"debug"`, "sensor.state_dir": `"/x"`,
 		"output.json.max_size": `"1MiB"`, "output.syslog.target": `"/x"`, "output.syslog.facility": `"user"`,
+		"output.json.path": `"x.json"`, "output.json.format": `"ecs"`, "output.json.max_backlog": "100",
+		"output.journal.max_backlog": "100", "output.syslog.max_backlog": "100", "output.syslog.format": `"cef"`,
+		"output.syslog.ca": `"/x"`, "output.syslog.certificate": `"credential:x"`, "output.syslog.key": `"/x"`,
 	}
+	// What a key makes no sense without. Nothing is compared with it then.
+	const overTLS = "target = 'tls://h:1'\n"
+	with := map[string]string{"output.syslog.ca": overTLS, "output.syslog.server_name": overTLS,
+		"output.syslog.certificate": overTLS + "key = '/k'\n", "output.syslog.key": overTLS + "certificate = '/c'\n"}
 	for _, key := range allKeys() {
 		dot := strings.LastIndexByte(key, '.')
 		section, name := key[:dot], key[dot+1:]
-		base, head := "", "["+section+"]\n"
+		base, head := "", "["+section+"]\n"+with[key]
 		if section == "watch" {
 			base = "[[watch]]\nname='w'\ntargets=['127.0.0.1']\n"
 			head = base
@@ -185,8 +196,9 @@ facility = "local3"
 	if got := w.NamesOf(netip.MustParseAddr("10.1.1.3")); !slices.Equal(got, []string{"www.example.org"}) {
 		t.Errorf("names of 10.1.1.3 = %q", got)
 	}
-	want := Syslog{true, SyslogTarget{"udp", "[2001:db8::1]:514"}, 19}
-	if c.Output.Syslog != want {
+	want := newSyslog()
+	want.Enabled, want.Target, want.Facility = true, SyslogTarget{"udp", "[2001:db8::1]:514"}, 19
+	if len(c.Output.Syslog) != 1 || c.Output.Syslog[0] != want {
 		t.Errorf("syslog = %+v", c.Output.Syslog)
 	}
 	if got := c.Scope(&w).Len(); got != 18 {
@@ -241,6 +253,8 @@ json = 3
 [output.syslog]
 target = "tcp://x"
 facility = "local9"
+ca = "ca.pem"
+key = "credential:.."
 [database]
 files = "builtin"
 intensity = 10
@@ -269,9 +283,11 @@ var mistakesTold = []string{
 	`:24:1 output.json is a whole number, but must be a t`,
 	`:26:1 output.syslog.target "tcp://x" is no syslog target; wri`,
 	`:27:1 output.syslog.facility "local9" is no syslog facility; wr`,
-	`:29:1 database.files is a string, but must be a list of`,
-	`:30:1 database.intensity 10 is out of range; write a number`,
-	`:31:1 colour unknown key; remove it; known here`,
+	`:28:1 output.syslog.ca "ca.pem" depends on where the prog`,
+	`:29:1 output.syslog.key "credential:.." names no credentia`,
+	`:31:1 database.files is a string, but must be a list of`,
+	`:32:1 database.intensity 10 is out of range; write a number`,
+	`:33:1 colour unknown key; remove it; known here`,
 }
 
 func TestSyntaxErrorHasPlace(t *testing.T) {

@@ -56,11 +56,7 @@ func defaults() Config {
 			FilteredVisits: 3, GoneAfter: 30 * time.Minute,
 		},
 		Database: Database{Files: []string{Builtin}, Intensity: 7},
-		Output: Output{
-			HeartbeatEvery: time.Hour,
-			JSON:           JSON{Enabled: true, Path: "events.json", MaxSize: 64 << 20, Keep: 5},
-			Syslog:         Syslog{Target: SyslogTarget{"unixgram", "/dev/log"}, Facility: 3},
-		},
+		Output:   defaultOutput(),
 	}
 }
 
@@ -109,8 +105,8 @@ func mustPorts(transport, s string) ports.Set {
 }
 
 // Resolve fills in what depends on the machine: the sensor's name and state
-// directory where the file leaves them open, and the event file's path, which
-// is relative to that directory. It is called once, before c is shared.
+// directory where the file leaves them open, and the paths of the event file and
+// the snapshot, which are relative to that directory. It is called once, before c is shared.
 func (c *Config) Resolve(hostname, stateDir string) {
 	if c.Sensor.Name == "" {
 		c.Sensor.Name = hostname
@@ -118,8 +114,10 @@ func (c *Config) Resolve(hostname, stateDir string) {
 	if c.Sensor.StateDir == "" {
 		c.Sensor.StateDir = stateDir
 	}
-	if !filepath.IsAbs(c.Output.JSON.Path) {
-		c.Output.JSON.Path = filepath.Join(c.Sensor.StateDir, c.Output.JSON.Path)
+	for _, path := range []*string{&c.Output.JSON.Path, &c.Output.Inventory.Path} {
+		if !filepath.IsAbs(*path) {
+			*path = filepath.Join(c.Sensor.StateDir, *path)
+		}
 	}
 }
 

@@ -32,7 +32,7 @@ func Diff(old, now *Config) Change {
 		Passive:     !reflect.DeepEqual(old.Passive, now.Passive),
 		Confirm:     old.Confirm != now.Confirm,
 		Database:    !reflect.DeepEqual(old.Database, now.Database),
-		Output:      old.Output != now.Output,
+		Output:      !reflect.DeepEqual(old.Output, now.Output),
 		Maintenance: !reflect.DeepEqual(old.Maintenance, now.Maintenance),
 		Excluded:    !old.Excluded.Equal(now.Excluded),
 	}

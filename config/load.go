@@ -141,6 +141,7 @@ func parseAll(files, excludes []Source, promises bool) (*Config, error) {
 	r.checkLimits(&c)
 	r.checkWatches(&c)
 	r.checkMaintenance(&c)
+	r.checkOutputs(&c)
 	if len(c.Watches) == 0 {
 		c.Watches = defaults().Watches
 	}

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -102,20 +101,6 @@ func parseFile(s string) (string, error) {
 		return s, nil
 	}
 	return s, checkAbsolute(s)
-}
-
-func parseSyslogTarget(s string) (SyslogTarget, error) {
-	if filepath.IsAbs(s) {
-		return SyslogTarget{"unixgram", s}, nil
-	}
-	if hostPort, ok := strings.CutPrefix(s, "udp://"); ok {
-		host, port, err := net.SplitHostPort(hostPort)
-		n, perr := strconv.ParseUint(port, 10, 16)
-		if err == nil && perr == nil && host != "" && n > 0 {
-			return SyslogTarget{"udp", hostPort}, nil
-		}
-	}
-	return SyslogTarget{}, fmt.Errorf(`%.80q is no syslog target; write "/dev/log" or "udp://host:514"`, s)
 }
 
 func parseFacility(s string) (int, error) {

@@ -129,29 +129,3 @@ var databaseTable = table[Database]{
 	"files":     strs(func(d *Database) *[]string { return &d.Files }, `"builtin"`, parseFile),
 	"intensity": number(func(d *Database) *int { return &d.Intensity }, 0, 9),
 }
-
-var outputTable = table[Output]{
-	"heartbeat_every": duration(func(o *Output) *time.Duration { return &o.HeartbeatEvery }, 0, 30*day),
-	"json":            sub(func(o *Output) *JSON { return &o.JSON }, jsonTable),
-	"syslog":          sub(func(o *Output) *Syslog { return &o.Syslog }, syslogTable),
-}
-
-// Bounds of the event file: under 64 KiB one event (16 KiB at most) in four
-// would rotate it.
-const (
-	minFileSize = 64 << 10
-	maxFileSize = 64 << 30
-)
-
-var jsonTable = table[JSON]{
-	"enabled":  flag(func(j *JSON) *bool { return &j.Enabled }),
-	"path":     text(func(j *JSON) *string { return &j.Path }, checkFilled),
-	"max_size": parsed(func(j *JSON) *int64 { return &j.MaxSize }, `"64MiB"`, size(minFileSize, maxFileSize)),
-	"keep":     number(func(j *JSON) *int { return &j.Keep }, 1, 1000),
-}
-
-var syslogTable = table[Syslog]{
-	"enabled":  flag(func(s *Syslog) *bool { return &s.Enabled }),
-	"target":   parsed(func(s *Syslog) *SyslogTarget { return &s.Target }, `"/dev/log"`, parseSyslogTarget),
-	"facility": parsed(func(s *Syslog) *int { return &s.Facility }, `"daemon"`, parseFacility),
-}

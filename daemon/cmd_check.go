@@ -18,7 +18,8 @@ func newCheckCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Validate a configuration: every error with line and column",
 		Long: `Reads a configuration as the daemon would, with conf.d and exclude.d beside it,
-and prints every mistake with file, line, column and remedy. It asks nothing of
+and prints every mistake with file, line, column and remedy, and reads the
+certificates and keys of the outputs. It asks nothing of
 the network and changes nothing, so it fits into configuration management.`,
 		Example: "  sonde check -c /etc/sonde/sonde.toml",
 		Args:    noArgs,
@@ -30,7 +31,17 @@ the network and changes nothing, so it fits into configuration management.`,
 			if _, err := loadDatabase(cfg.Database.Files); err != nil {
 				return err
 			}
-			return describeConfig(c.OutOrStdout(), path, cfg)
+			remarks, err := checkSecrets(cfg)
+			if err != nil {
+				return err
+			}
+			if err := describeConfig(c.OutOrStdout(), path, cfg); err != nil {
+				return err
+			}
+			for _, r := range remarks {
+				fmt.Fprintln(c.ErrOrStderr(), "not looked at:", r)
+			}
+			return nil
 		},
 	}
 	addConfigFlag(c, &path)

@@ -21,13 +21,12 @@ import (
 const followEvery = 500 * time.Millisecond
 
 // knownActions are what --action takes: with others it would show nothing.
-var knownActions = []string{
-	string(event.SensorStarted), string(event.SensorStopped), string(event.SensorHeartbeat),
-	string(event.SensorDegraded), string(event.SensorRecovered),
-	string(event.WatchBaselined), string(event.WatchRetired),
-	string(event.ServiceBaseline), string(event.ServiceNew), string(event.ServiceChanged),
-	string(event.ServiceGone), string(event.ServiceReturned), string(event.ServiceUnverified),
-	string(event.ServiceReclassified), string(event.HostDistress), string(event.HostRecovered),
+func knownActions() []string {
+	var names []string
+	for _, a := range event.Actions() {
+		names = append(names, string(a))
+	}
+	return names
 }
 
 func newEventsCommand() *cobra.Command {
@@ -39,6 +38,7 @@ func newEventsCommand() *cobra.Command {
 		actions  []string
 		watch    string
 		afterSeq int64
+		schema   bool
 	)
 	c := &cobra.Command{
 		Use:   "events",
@@ -47,10 +47,15 @@ func newEventsCommand() *cobra.Command {
 events that were committed there, oldest first. They do not depend on any sink.`,
 		Example: `  sonde events --since 24h
   sonde events -f -o json
-  sonde events --action service.new --action service.gone`,
+  sonde events --action service.new --action service.gone
+  sonde events --schema`,
 		Args: noArgs,
 		RunE: stoppable(func(c *cobra.Command, _ []string) error {
-			if err := oneOf("output", output, "text", "json"); err != nil {
+			if schema {
+				_, err := c.OutOrStdout().Write(event.JSONSchema)
+				return err
+			}
+			if err := oneOf("output", output, "text", "json", "ecs", "cef"); err != nil {
 				return err
 			}
 			dir, err := state.resolve()
@@ -61,11 +66,11 @@ events that were committed there, oldest first. They do not depend on any sink.`
 				return usageError{fmt.Errorf("--since %v lies ahead; write a time without a sign", since)}
 			}
 			for _, a := range actions {
-				if err := oneOf("action", a, knownActions...); err != nil {
+				if err := oneOf("action", a, knownActions()...); err != nil {
 					return err
 				}
 			}
-			v := eventView{json: output == "json", watch: watch, actions: map[event.Action]bool{}}
+			v := eventView{format: formats[output], watch: watch, actions: map[event.Action]bool{}}
 			for _, a := range actions {
 				v.actions[event.Action(a)] = true
 			}
@@ -81,7 +86,8 @@ events that were committed there, oldest first. They do not depend on any sink.`
 	}
 	state.add(c)
 	f := c.Flags()
-	f.StringVarP(&output, "output", "o", "text", "text or json")
+	f.StringVarP(&output, "output", "o", "text", "text, json, ecs (Elastic Common Schema) or cef")
+	f.BoolVar(&schema, "schema", false, "print the JSON Schema of the event object, and end")
 	f.BoolVarP(&follow, "follow", "f", false, "go on with what comes")
 	f.DurationVar(&since, "since", 0, "only events of the last `TIME`, such as 90m or 24h")
 	f.Int64Var(&afterSeq, "after", 0, "only events after this sequence `NUMBER`")
@@ -90,9 +96,12 @@ events that were committed there, oldest first. They do not depend on any sink.`
 	return c
 }
 
+// formats are the values of --output that programs read.
+var formats = map[string]emit.Format{"json": emit.Sonde, "ecs": emit.ECS, "cef": emit.CEF}
+
 // eventView is what of the events is shown, and how.
 type eventView struct {
-	json    bool
+	format  emit.Format // "" is text
 	from    time.Time
 	watch   string
 	actions map[event.Action]bool
@@ -154,8 +163,8 @@ func (v *eventView) line(w io.Writer, row *inventory.Row) error {
 	if e.Timestamp.Before(v.from) || v.watch != "" && e.Watch != v.watch {
 		return nil
 	}
-	if v.json {
-		_, err = fmt.Fprintf(w, "%s\n", row.JSON)
+	if v.format != "" {
+		_, err = w.Write(append(emit.AppendLine(nil, v.format, &rec), '\n'))
 		return err
 	}
 	_, err = fmt.Fprintf(w, "%s %6d %-7s %-20s %s\n", e.Timestamp.UTC().Format("2006-01-02T15:04:05Z"),

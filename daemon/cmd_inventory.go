@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
 	"text/tabwriter"
 	"time"
@@ -102,21 +104,42 @@ func inventoryJSON(c *cobra.Command, r *inventory.Reader, filter inventory.Filte
 		if err != nil {
 			return err
 		}
-		line := struct {
-			probes.Observation
-			Watch        string    `json:"watch"`
-			Zone         string    `json:"zone"`
-			Status       string    `json:"status"`
-			FirstSeen    time.Time `json:"first_seen,omitzero"`
-			LastSeen     time.Time `json:"last_seen,omitzero"`
-			LastVisited  time.Time `json:"last_visited,omitzero"`
-			LastVerified time.Time `json:"last_verified,omitzero"`
-		}{e.Current, e.Watch, e.Key.Zone, string(e.Status), e.FirstSeen.UTC(), e.LastSeen.UTC(),
-			e.LastVisited.UTC(), e.LastVerified.UTC()}
-		line.Addr, line.Port, line.Transport = e.Key.Addr, e.Key.Port, e.Key.Transport
-		if err := enc.Encode(&line); err != nil {
+		if err := enc.Encode(knownOf(&e)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// A known is one service of `sonde inventory -o json` and of the snapshot.
+type known struct {
+	probes.Observation
+	Watch        string    `json:"watch"`
+	Zone         string    `json:"zone"`
+	Status       string    `json:"status"`
+	FirstSeen    time.Time `json:"first_seen,omitzero"`
+	LastSeen     time.Time `json:"last_seen,omitzero"`
+	LastVisited  time.Time `json:"last_visited,omitzero"`
+	LastVerified time.Time `json:"last_verified,omitzero"`
+}
+
+func knownOf(e *inventory.Endpoint) *known {
+	k := &known{e.Current, e.Watch, e.Key.Zone, string(e.Status), e.FirstSeen.UTC(), e.LastSeen.UTC(),
+		e.LastVisited.UTC(), e.LastVerified.UTC()}
+	k.Addr, k.Port, k.Transport = e.Key.Addr, e.Key.Port, e.Key.Transport
+	return k
+}
+
+// services gives for the snapshot what `sonde inventory -o json` lists.
+func services(r *inventory.Reader) func(context.Context) iter.Seq2[any, error] {
+	filter := inventory.Filter{Status: []inventory.Status{inventory.Candidate, inventory.Present}}
+	return func(ctx context.Context) iter.Seq2[any, error] {
+		return func(yield func(any, error) bool) {
+			for e, err := range r.Endpoints(ctx, filter) {
+				if !yield(knownOf(&e), err) {
+					return
+				}
+			}
+		}
+	}
 }

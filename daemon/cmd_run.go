@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -38,8 +39,8 @@ func newRunCommand() *cobra.Command {
 		Use:   "run",
 		Short: "The daemon, in the foreground",
 		Long: `Watches the networks of its configuration until SIGTERM or SIGINT. SIGHUP reads
-the configuration again and keeps the old one if the new one has mistakes.
-Without a configuration it watches loopback only.`,
+the configuration again and keeps the old one if the new one has mistakes. SIGUSR1
+opens the event file anew, for a log rotation that has moved it away. Without a configuration it watches loopback only.`,
 		Example: `  sonde run
   sonde run -c /etc/sonde/sonde.toml`,
 		Args: noArgs,
@@ -65,8 +66,10 @@ type daemon struct {
 	stderr    io.Writer
 
 	db      *probes.Database
-	wakes   map[string]<-chan struct{} // by sink
-	started bool                       // sensor.started is recorded
+	started bool // sensor.started is recorded
+
+	sinksMu sync.Mutex
+	sinks   map[string]*sinkState // by name
 
 	level slog.LevelVar
 	log   *slog.Logger
@@ -112,7 +115,7 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 	}
 	defer func() { err = errors.Join(err, conversations.Close()) }()
 	d.machine = machine{loops: conversations.Loops(), sockets: conversations.Stats, net: openNetwork(d.log),
-		beat: d.watchdog()}
+		beat: d.watchdog(), outputs: d.countOutputs}
 	defer func() { err = errors.Join(err, d.machine.net.Close()) }()
 	if d.db, err = d.loadDatabase(d.cfg); err != nil {
 		return err
@@ -138,7 +141,7 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 
-	d.wakes = map[string]<-chan struct{}{}
+	defer d.obeyReopen()()
 	if err := d.beginCursors(ctx); err != nil {
 		return err
 	}

@@ -61,6 +61,7 @@ func TestScript(t *testing.T) {
 			"nobody":   cmdNobody,
 			"receives": cmdReceives,
 			"signal":   cmdSignal,
+			"valid":    cmdValid,
 		},
 	})
 }
@@ -208,10 +209,10 @@ func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
 		args = args[1:]
 	}
 	signals := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "INT": syscall.SIGINT,
-		"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM}
+		"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM, "USR1": syscall.SIGUSR1}
 	running := ts.BackgroundCmds()
 	if neg || len(args) != 1 || signals[args[0]] == 0 || len(running) == 0 {
-		ts.Fatalf("usage: signal [-within=TIME] HUP|INT|KILL|TERM, with a program in the background")
+		ts.Fatalf("usage: signal [-within=TIME] HUP|INT|KILL|TERM|USR1, with a program in the background")
 	}
 	p := running[len(running)-1].Process
 	begun := time.Now()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -9,9 +10,48 @@ import (
 	"sonde/daemon/internal/task"
 )
 
-// beginCursors lets a sink that is new begin with what comes: a receiver does
-// not want to be told of the last year. The JSON file alone has everything. It
-// is called before anything is recorded, so that no event falls between.
+// An output is one destination of events under one configuration.
+type output struct {
+	name    string
+	target  string // for the log
+	backlog int    // events it may be behind; 0: any number
+	open    func(*daemon) (emit.Sink, error)
+
+	// everything says that a new sink is told what was before it; others begin
+	// with what comes: a receiver does not want the history of the last year.
+	everything bool
+}
+
+// outputs lists what the configuration and the terminal ask for.
+func (d *daemon) outputs(cfg *config.Config) []output {
+	var list []output
+	out := &cfg.Output
+	if j := &out.JSON; j.Enabled {
+		list = append(list, output{"json", j.Path, j.MaxBacklog,
+			func(d *daemon) (emit.Sink, error) { return d.jsonFile(j) }, true})
+	}
+	for i := range out.Syslog {
+		s := &out.Syslog[i]
+		if !s.Enabled {
+			continue
+		}
+		sc := syslogConfig(cfg, s)
+		list = append(list, output{sc.Name, s.Target.String(), s.MaxBacklog,
+			func(*daemon) (emit.Sink, error) { return emit.NewSyslog(sc), nil }, false})
+	}
+	if j := &out.Journal; j.Enabled {
+		list = append(list, output{emit.JournalName, emit.JournalSocket, j.MaxBacklog,
+			func(*daemon) (emit.Sink, error) { return emit.NewJournal(emit.JournalSocket), nil }, false})
+	}
+	if isTerminal(d.stderr) {
+		list = append(list, output{emit.TerminalName, "stderr", 0,
+			func(d *daemon) (emit.Sink, error) { return emit.NewTerminal(d.stderr), nil }, false})
+	}
+	return list
+}
+
+// beginCursors lets a sink that is new begin with what comes. It is called
+// before anything is recorded, so that no event falls between.
 func (d *daemon) beginCursors(ctx context.Context) error {
 	cursors, err := d.store.Cursors(ctx)
 	if err != nil {
@@ -21,15 +61,15 @@ func (d *daemon) beginCursors(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	begins := map[string]bool{}
-	if _, known := cursors[emit.SyslogName]; d.cfg.Output.Syslog.Enabled && !known {
-		begins[emit.SyslogName] = true
-	}
-	if _, known := cursors[emit.TerminalName]; isTerminal(d.stderr) && (!known || !d.started) {
-		begins[emit.TerminalName] = true // what an earlier run told is history
-	}
-	for name := range begins {
-		if err := d.store.SetCursor(ctx, name, last); err != nil {
+	for _, o := range d.outputs(d.cfg) {
+		_, known := cursors[o.name]
+		if o.name == emit.TerminalName && !d.started {
+			known = false // what an earlier run told is history
+		}
+		if known || o.everything {
+			continue
+		}
+		if err := d.store.SetCursor(ctx, o.name, last); err != nil {
 			return err
 		}
 	}
@@ -39,49 +79,98 @@ func (d *daemon) beginCursors(ctx context.Context) error {
 // drains makes one task per configured sink, and forgets the cursors of those
 // that are no longer configured.
 func (d *daemon) drains() ([]task.Task, error) {
-	var sinks []emit.Sink
-	out := &d.cfg.Output
-	if out.JSON.Enabled {
-		s, err := d.jsonFile(&out.JSON)
+	var tasks []task.Task
+	names := map[string]bool{}
+	for _, o := range d.outputs(d.cfg) {
+		s, err := o.open(d)
 		if err != nil {
 			return nil, err
 		}
-		d.log.Info("events go to a file", "path", out.JSON.Path)
-		sinks = append(sinks, s)
-	}
-	if out.Syslog.Enabled {
-		d.log.Info("events go to syslog", "target", out.Syslog.Target.Network+":"+out.Syslog.Target.Address)
-		sinks = append(sinks, emit.NewSyslog(emit.SyslogConfig{Network: out.Syslog.Target.Network,
-			Address: out.Syslog.Target.Address, Facility: out.Syslog.Facility,
-			Hostname: d.cfg.Sensor.Name, Log: d.log}))
-	}
-	if isTerminal(d.stderr) {
-		sinks = append(sinks, emit.NewTerminal(d.stderr))
-	}
-	var tasks []task.Task
-	for _, s := range sinks {
+		if o.name != emit.TerminalName {
+			d.log.Info("events go to a sink", "sink", o.name, "target", o.target)
+		}
+		names[o.name] = true
+		at := d.sinkOf(o.name)
 		tasks = append(tasks, &emit.Drain{Source: outbox{d.store}, Sink: s, Epoch: d.store.Epoch(),
-			Wake: d.wake(s.Name()), Log: d.log, FlushTimeout: flushTimeout})
+			Wake: at.wake, Reopen: at.reopen, Health: at.health, MaxBacklog: int64(o.backlog),
+			Log: d.log, FlushTimeout: flushTimeout})
 	}
-	return tasks, d.dropCursors(sinks)
+	if i := &d.cfg.Output.Inventory; i.Enabled {
+		tasks = append(tasks, &emit.Snapshot{Path: i.Path, Every: i.Every, Sensor: d.store.Sensor(),
+			Epoch: d.store.Epoch(), LastSeq: d.store.LastSeq, Services: services(d.store.Reader),
+			Now: time.Now, Log: d.log})
+	}
+	return tasks, d.dropCursors(names)
 }
 
-// wake gives the channel that wakes a sink's task, the same in each generation.
-func (d *daemon) wake(sink string) <-chan struct{} {
-	if d.wakes[sink] == nil {
-		d.wakes[sink] = d.store.Wake()
+// sinkState is what of a sink outlives a configuration.
+type sinkState struct {
+	wake   <-chan struct{} // from the store
+	reopen chan struct{}   // holds one
+	health *emit.Health
+}
+
+// sinkOf gives the state of a sink, the same in each generation.
+func (d *daemon) sinkOf(name string) *sinkState {
+	d.sinksMu.Lock()
+	defer d.sinksMu.Unlock()
+	if d.sinks == nil {
+		d.sinks = map[string]*sinkState{}
 	}
-	return d.wakes[sink]
+	if d.sinks[name] == nil {
+		d.sinks[name] = &sinkState{d.store.Wake(), make(chan struct{}, 1), new(emit.Health)}
+	}
+	return d.sinks[name]
+}
+
+// reopenOutputs lets every sink whose destination may have been moved away
+// open it anew.
+func (d *daemon) reopenOutputs() {
+	d.sinksMu.Lock()
+	defer d.sinksMu.Unlock()
+	for _, s := range d.sinks {
+		select {
+		case s.reopen <- struct{}{}:
+		default: // it is told already
+		}
+	}
+}
+
+// countOutputs counts for the heartbeat how far the sinks are behind, and what
+// went wrong with them since the start.
+func (d *daemon) countOutputs(ctx context.Context) map[string]int {
+	counts := map[string]int{}
+	cursors, err := d.store.Cursors(ctx)
+	last, err2 := d.store.LastSeq(ctx)
+	if err := cmp.Or(err, err2); err != nil {
+		d.log.Warn("sinks not counted", "err", err)
+		return counts
+	}
+	d.sinksMu.Lock()
+	defer d.sinksMu.Unlock()
+	for name, cursor := range cursors {
+		s := d.sinks[name]
+		if s == nil || name == emit.TerminalName {
+			continue
+		}
+		h := s.health.Report()
+		counts[name+".backlog"] = int(last - cursor)
+		counts[name+".failures"], counts[name+".dropped"] = h.Failures, int(h.Dropped)
+	}
+	return counts
 }
 
 func (d *daemon) jsonFile(out *config.JSON) (*emit.JSONFile, error) {
-	return emit.NewJSONFile(emit.JSONFileConfig{Path: out.Path, MaxSize: out.MaxSize,
-		Keep: out.Keep, Sensor: d.store.Sensor(), Now: time.Now, Log: d.log})
+	return emit.NewJSONFile(emit.JSONFileConfig{Path: out.Path, Format: emit.Format(out.Format),
+		MaxSize: out.MaxSize, Keep: out.Keep, Sensor: d.store.Sensor(), Now: time.Now, Log: d.log})
 }
 
-// checkOutputs tries whether the events file can be written. The others take
-// what comes: a syslog daemon may start later than we do.
+// checkOutputs tries whether the events file can be written, and whether what
+// connections are secured by is there. Receivers may start later than we do.
 func (d *daemon) checkOutputs(cfg *config.Config) error {
+	if _, err := checkSecrets(cfg); err != nil {
+		return err
+	}
 	if !cfg.Output.JSON.Enabled {
 		return nil
 	}
@@ -92,18 +181,17 @@ func (d *daemon) checkOutputs(cfg *config.Config) error {
 	return f.Close()
 }
 
-func (d *daemon) dropCursors(sinks []emit.Sink) error {
+func (d *daemon) dropCursors(but map[string]bool) error {
 	ctx := context.Background()
 	cursors, err := d.store.Cursors(ctx)
 	if err != nil {
 		return err
 	}
-	for _, s := range sinks {
-		delete(cursors, s.Name())
-	}
 	for name := range cursors {
-		if err := d.store.DropCursor(ctx, name); err != nil {
-			return err
+		if !but[name] {
+			if err := d.store.DropCursor(ctx, name); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

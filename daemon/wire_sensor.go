@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -51,6 +52,7 @@ type machine struct {
 	beat    func() // see sensor.Config
 	seed    uint64 // of the rhythm of visits, this sensor's own
 	orders  sensor.Orders
+	outputs func(context.Context) map[string]int
 }
 
 // parts are what works under one configuration, to be closed after it.
@@ -102,7 +104,7 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 	sc := sensor.Config{Inventory: store, Visits: l.visits(), HostVisits: l.perHost(),
 		Elapsed: elapsed, Seed: m.seed, Orders: m.orders, HeartbeatEvery: cfg.Output.HeartbeatEvery,
 		Quarantine: sensor.DefaultQuarantine, Fingerprint: marks(cfg.Database.Intensity), Careful: lim.Careful,
-		Sockets: m.sockets, Discovery: p.counts, Now: time.Now, Beat: m.beat, Log: log}
+		Sockets: m.sockets, Discovery: p.counts, Outputs: m.outputs, Now: time.Now, Beat: m.beat, Log: log}
 	for i := range cfg.Watches {
 		sw, err := p.watch(cfg, &cfg.Watches[i], how, db)
 		if err != nil {

@@ -51,6 +51,26 @@ func (o *outbox) Events(_ context.Context, after int64, limit int) ([]Record, er
 	return append([]Record(nil), o.records[min(int(after), end):end]...), nil
 }
 
+func (o *outbox) LastSeq(context.Context) (int64, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return int64(len(o.records)), nil
+}
+
+func (o *outbox) Record(_ context.Context, e event.Event) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	r := record(int64(len(o.records)+1), e.Action)
+	e.Schema, e.ID, e.Epoch, e.Seq = event.Schema, r.Event.ID, testEpoch, r.Event.Seq
+	e.Severity = event.SeverityOf(e.Action, "")
+	line, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	o.records = append(o.records, Record{Event: e, JSON: line})
+	return nil
+}
+
 func (o *outbox) Cursor(_ context.Context, sink string) (int64, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

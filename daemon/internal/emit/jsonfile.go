@@ -1,9 +1,7 @@
 package emit
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,14 +15,14 @@ import (
 	"sonde/daemon/internal/fault"
 )
 
-// headerMin is the least length of the first line of a file, with its line
-// end: log shippers tell files apart by their first 1,024 bytes.
-const headerMin = 1100
+// fileMode is that of all events files: a shipper needs no more than the group.
+const fileMode = 0o640
 
 // JSONFileConfig says where the JSON lines go.
 type JSONFileConfig struct {
 	Path    string // ends in ".json"
-	MaxSize int64  // bytes after which the file is rotated, before a batch
+	Format  Format // Sonde or ECS; "" means Sonde
+	MaxSize int64  // bytes: the file is rotated before it grows over this
 	Keep    int    // rotated files that are kept, the newest one plain
 	Sensor  event.Sensor
 	Now     func() time.Time
@@ -108,25 +106,27 @@ func (s *JSONFile) Deliver(_ context.Context, records []Record) (int, error) {
 	if err := s.follow(); err != nil {
 		return 0, err
 	}
-	if s.size >= s.cfg.MaxSize {
+	for done := 0; done < len(records); {
+		n, err := s.deliver(records[done:])
+		if done += n; err != nil {
+			return done, err
+		}
+	}
+	return len(records), nil
+}
+
+// deliver writes as many of the records as the file has room for, and one at
+// least, in a file of its own where it is needed.
+func (s *JSONFile) deliver(records []Record) (int, error) {
+	buf, ends := s.lines(records)
+	if s.size > headerMin && s.size+int64(ends[0]) > s.cfg.MaxSize {
 		if err := s.rotate(); err != nil {
 			return 0, err
 		}
-	}
-	var buf bytes.Buffer
-	ends := make([]int, 0, len(records)) // where each record's line ends in buf
-	if s.torn {
-		buf.WriteByte('\n')
-	}
-	for _, r := range records {
-		if r.Event.Seq > s.last {
-			buf.Write(r.JSON)
-			buf.WriteByte('\n')
-		}
-		ends = append(ends, buf.Len())
+		buf, ends = s.lines(records)
 	}
 	fault.Point("json.write.before")
-	n, err := s.write(buf.Bytes())
+	n, err := s.write(buf)
 	fault.Point("json.write.after")
 	whole := 0
 	for whole < len(ends) && ends[whole] <= n {
@@ -140,7 +140,27 @@ func (s *JSONFile) Deliver(_ context.Context, records []Record) (int, error) {
 		return 0, fmt.Errorf("sync %s: %w", s.cfg.Path, err)
 	}
 	fault.Point("json.sync.after")
-	return len(records), nil
+	return len(ends), nil
+}
+
+// lines gives what is to be written of the first records, as many as fit but
+// one at least, and where the line of each ends. One that the file has already
+// has no line.
+func (s *JSONFile) lines(records []Record) (buf []byte, ends []int) {
+	if s.torn {
+		buf = append(buf, '\n')
+	}
+	for i := range records {
+		before := len(buf)
+		if r := &records[i]; r.Event.Seq > s.last {
+			buf = append(AppendLine(buf, s.cfg.Format, r), '\n')
+		}
+		if i > 0 && s.size+int64(len(buf)) > s.cfg.MaxSize {
+			return buf[:before], ends
+		}
+		ends = append(ends, len(buf))
+	}
+	return buf, ends
 }
 
 // write appends p and keeps size and torn true, also after a short write.
@@ -162,7 +182,7 @@ func (s *JSONFile) write(p []byte) (int, error) {
 
 // open opens the file for appending, and begins a new one with a header.
 func (s *JSONFile) open() error {
-	f, err := os.OpenFile(s.cfg.Path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o640)
+	f, err := os.OpenFile(s.cfg.Path, os.O_RDWR|os.O_APPEND|os.O_CREATE, fileMode)
 	if err != nil {
 		return fmt.Errorf("open events file: %w (is the directory there and writable? "+
 			"see output.json.path)", err)
@@ -173,6 +193,10 @@ func (s *JSONFile) open() error {
 	}
 	s.f, s.size, s.torn = f, st.Size(), false
 	if s.size == 0 {
+		// Whatever the umask says: shippers read by the group.
+		if err := f.Chmod(fileMode); err != nil {
+			return errors.Join(fmt.Errorf("open events file: %w", err), s.Close())
+		}
 		return s.writeHeader()
 	}
 	end := make([]byte, 1)
@@ -180,34 +204,6 @@ func (s *JSONFile) open() error {
 		return errors.Join(fmt.Errorf("read end of %s: %w", s.cfg.Path, err), s.Close())
 	}
 	s.torn = end[0] != '\n'
-	return nil
-}
-
-// writeHeader writes the first line of a file. It has no sequence number.
-func (s *JSONFile) writeHeader() error {
-	h := struct {
-		Schema    string       `json:"schema"`
-		Action    string       `json:"action"`
-		Timestamp time.Time    `json:"@timestamp"`
-		Sensor    event.Sensor `json:"sensor"`
-		PID       int          `json:"pid"`
-		Message   string       `json:"message"`
-		Padding   string       `json:"padding"`
-	}{
-		event.Schema, "file.header", s.cfg.Now().UTC(), s.cfg.Sensor, os.Getpid(),
-		"first line of an events file, unlike that of any other", "",
-	}
-	line, err := json.Marshal(h)
-	if err != nil {
-		return fmt.Errorf("encode file header: %w", err)
-	}
-	h.Padding = strings.Repeat("-", max(0, headerMin-len(line)-1))
-	if line, err = json.Marshal(h); err != nil {
-		return fmt.Errorf("encode file header: %w", err)
-	}
-	if _, err := s.write(append(line, '\n')); err != nil {
-		return fmt.Errorf("write %s: %w", s.cfg.Path, err)
-	}
 	return nil
 }
 
@@ -227,6 +223,15 @@ func (s *JSONFile) follow() error {
 		if err := s.Close(); err != nil {
 			s.cfg.Log.Warn("close moved events file", "err", err)
 		}
+	}
+	return s.open()
+}
+
+// Reopen implements Reopener: the file is closed, and what has its name now is
+// opened, or made.
+func (s *JSONFile) Reopen() error {
+	if err := s.Close(); err != nil {
+		s.cfg.Log.Warn("close events file", "err", err)
 	}
 	return s.open()
 }

@@ -233,6 +233,76 @@ func TestJSONFollowsAMovedFile(t *testing.T) {
 	}
 }
 
+func TestJSONRemovedFileAndReopen(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := newJSON(t, dir, 1<<20, 0)
+	path := filepath.Join(dir, "events.json")
+	deliver(t, s, 1, 2)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	deliver(t, s, 3, 4) // to a new file
+	if got, torn := seqs(t, dir); fmt.Sprint(got) != "[3 4]" || torn != 0 {
+		t.Errorf("file has %v, %d torn", got, torn)
+	}
+	if err := os.Rename(path, filepath.Join(dir, "events.0")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Reopen(); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(path); err != nil || !bytes.Contains(data, []byte("file.header")) {
+		t.Errorf("after Reopen: %v %.60q, want a new file with its header", err, data)
+	}
+	// A directory that is gone is an error until it is back.
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Deliver(t.Context(), records(5, 5)); n != 0 || err == nil {
+		t.Errorf("delivered %d without a directory, %v", n, err)
+	}
+	if err := os.Mkdir(dir, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	deliver(t, s, 5, 6)
+	if got, _ := seqs(t, dir); fmt.Sprint(got) != "[5 6]" {
+		t.Errorf("file has %v", got)
+	}
+}
+
+// TestJSONNeverOverItsSize: a file is rotated before a line would make it
+// larger, amid a batch too; one that fits nowhere has a file of its own.
+func TestJSONNeverOverItsSize(t *testing.T) {
+	for _, format := range []Format{Sonde, ECS} {
+		dir := t.TempDir()
+		const most = 16 << 10
+		s, err := NewJSONFile(JSONFileConfig{Path: filepath.Join(dir, "events.json"), Format: format,
+			MaxSize: most, Keep: 100, Sensor: event.Sensor{Name: "test"}, Now: time.Now,
+			Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Resume(testEpoch, 0); err != nil {
+			t.Fatal(err)
+		}
+		deliver(t, s, 1, 300)
+		s.Close()
+		names, _ := filepath.Glob(filepath.Join(dir, "events*.json"))
+		for _, name := range names {
+			if st, err := os.Stat(name); err != nil || st.Size() > most {
+				t.Errorf("%s: %s has %d bytes, at most %d", format, name, st.Size(), most)
+			}
+		}
+		packed, _ := filepath.Glob(filepath.Join(dir, "*.gz"))
+		if len(names) != 2 || len(packed) < 3 {
+			t.Errorf("%s: %d plain and %d packed files", format, len(names), len(packed))
+		}
+		if last, err := lastSeq(filepath.Join(dir, "events.json"), testEpoch); err != nil || last != 300 {
+			t.Errorf("%s: last number is %d, %v", format, last, err)
+		}
+	}
+}
+
 func FuzzLastSeqOf(f *testing.F) {
 	f.Add([]byte("{\"epoch\":42,\"seq\":7}\n{\"epo"))
 	f.Add([]byte("\n\n"))

@@ -15,9 +15,9 @@ import (
 )
 
 // tailSize is how much of a file's end is searched for its last event: twice
-// the longest line (16 KiB), so that one whole line is in it even when the
-// last one is torn, and a header besides.
-const tailSize = 48 << 10
+// the longest line, so that one whole line is in it even when the last one is
+// torn, and a header besides.
+const tailSize = 2*maxLine + 16<<10
 
 // rotated lists the plain rotated files, oldest first.
 func (s *JSONFile) rotated() ([]string, error) { return s.siblings(".json") }
@@ -96,7 +96,7 @@ func compress(name string) (err error) {
 	}
 	defer in.Close()
 	tmp := name + ".gz.tmp"
-	out, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
+	out, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, fileMode)
 	if err != nil {
 		return fmt.Errorf("compress events file: %w", err)
 	}
@@ -147,17 +147,32 @@ func lastSeqOf(tail []byte, epoch int64) int64 {
 	end := len(tail)
 	for end >= 0 {
 		start := bytes.LastIndexByte(tail[:end], '\n')
-		var line struct {
-			Epoch int64 `json:"epoch"`
-			Seq   int64 `json:"seq"`
-		}
-		err := json.Unmarshal(tail[start+1:end], &line)
-		if err == nil && line.Seq > 0 && line.Epoch == epoch {
-			return line.Seq
+		if e, seq := seqOf(tail[start+1 : end]); seq > 0 && e == epoch {
+			return seq
 		}
 		end = start
 	}
 	return 0
+}
+
+// seqOf reads epoch and sequence number of a line in any format; 0 where it is
+// no event, or not whole.
+func seqOf(line []byte) (epoch, seq int64) {
+	var both struct {
+		Epoch int64 `json:"epoch"`
+		Seq   int64 `json:"seq"`
+		Sonde struct {
+			Epoch int64 `json:"epoch"`
+			Seq   int64 `json:"seq"`
+		} `json:"sonde"`
+	}
+	if json.Unmarshal(line, &both) != nil {
+		return 0, 0
+	}
+	if both.Seq > 0 {
+		return both.Epoch, both.Seq
+	}
+	return both.Sonde.Epoch, both.Sonde.Seq
 }
 
 // syncDir makes a rename in the directory durable.

@@ -2,9 +2,9 @@ package emit
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"syscall"
@@ -14,52 +14,71 @@ import (
 	"sonde/daemon/internal/fault"
 )
 
-// sendTimeout bounds one send to a syslog daemon that does not read.
+// sendTimeout bounds connecting to a syslog daemon, and one datagram to one
+// that does not read.
 const sendTimeout = 5 * time.Second
 
 // SyslogConfig says where syslog messages go.
 type SyslogConfig struct {
-	Network  string // "udp" or "unixgram"
+	Name     string // of the cursor: SyslogName, or SyslogName, a dot and a word
+	Network  string // "udp", "tcp", "tls" or "unixgram"
 	Address  string // "host:port", or a path such as /dev/log
+	Format   Format
 	Facility int    // RFC 5424 section 6.2.1, 0 to 23
 	Hostname string // of this sensor
-	Log      *slog.Logger
+	Full     string // where the full line of an event is found, "" for nowhere
+
+	// TLS gives the configuration for a connection, anew for each one, so that
+	// renewed certificates are used. For the network "tls" only.
+	TLS func() (*tls.Config, error)
+	// Resend is how many messages are sent again over a new connection of the
+	// networks "tcp" and "tls".
+	Resend int
 }
 
-// Syslog sends each event as one datagram: RFC 5424 with structured data over
-// UDP (RFC 5426), and the local form of syslog(3) with a JSON body on a Unix
-// socket. Both are best effort: a receiver that is down or drops datagrams
-// loses events, which stay in the JSON file and in `sonde events`. A refusal
-// that the kernel reports holds the cursor, and the refused datagram is sent
-// again.
-type Syslog struct {
+// SyslogName is the name of the first syslog sink's cursor.
+const SyslogName = "syslog"
+
+// NewSyslog returns the sink: a [Datagrams] or a [Stream]. It connects at the
+// first delivery, because a syslog daemon may start later than we do.
+func NewSyslog(cfg SyslogConfig) Sink {
+	h := header{cfg.Facility, cfg.Hostname, os.Getpid(), cfg.Full}
+	if cfg.Network == "tcp" || cfg.Network == "tls" {
+		return &Stream{cfg: cfg, head: h}
+	}
+	return &Datagrams{cfg: cfg, head: h}
+}
+
+// loud says whether receivers other than the event file are told of an event:
+// a baseline is told by one watch.baselined, and what an operator silenced is
+// not told.
+func loud(e *event.Event) bool { return e.Action != event.ServiceBaseline && !e.Silenced }
+
+// Datagrams sends each event as one datagram: RFC 5424 over UDP (RFC 5426),
+// and the local form of syslog(3) on a Unix socket. Both are best effort: a
+// receiver that is down or drops datagrams loses events, which stay in the JSON
+// file and in `sonde events`. A refusal that the kernel reports holds the
+// cursor, and the refused datagram is sent again.
+type Datagrams struct {
 	cfg  SyslogConfig
-	pid  int
+	head header
 	conn net.Conn
 	// suspect is the datagram sent last: an ICMP refusal arrives only with
 	// the send after it.
 	suspect []byte
 }
 
-// NewSyslog returns the sink; it connects at the first delivery, because a
-// syslog daemon may start later than we do.
-func NewSyslog(cfg SyslogConfig) *Syslog { return &Syslog{cfg: cfg, pid: os.Getpid()} }
-
-// SyslogName is the name of the sink's cursor.
-const SyslogName = "syslog"
-
 // Name implements Sink.
-func (s *Syslog) Name() string { return SyslogName }
+func (s *Datagrams) Name() string { return s.cfg.Name }
 
-// Wants implements Sink: a baseline is told by one watch.baselined, not by a
-// message per service.
-func (s *Syslog) Wants(e *event.Event) bool { return e.Action != event.ServiceBaseline && !e.Silenced }
+// Wants implements Sink.
+func (s *Datagrams) Wants(e *event.Event) bool { return loud(e) }
 
 // Resume implements Sink.
-func (s *Syslog) Resume(_, cursor int64) (int64, error) { return cursor, nil }
+func (s *Datagrams) Resume(_, cursor int64) (int64, error) { return cursor, nil }
 
 // Close implements Sink.
-func (s *Syslog) Close() error {
+func (s *Datagrams) Close() error {
 	if s.conn == nil {
 		return nil
 	}
@@ -69,7 +88,7 @@ func (s *Syslog) Close() error {
 }
 
 // Deliver implements Sink.
-func (s *Syslog) Deliver(ctx context.Context, records []Record) (int, error) {
+func (s *Datagrams) Deliver(ctx context.Context, records []Record) (int, error) {
 	for i := range records {
 		if err := ctx.Err(); err != nil {
 			return i, err
@@ -84,15 +103,15 @@ func (s *Syslog) Deliver(ctx context.Context, records []Record) (int, error) {
 	return len(records), nil
 }
 
-func (s *Syslog) format(r *Record) []byte {
+func (s *Datagrams) format(r *Record) []byte {
 	if s.cfg.Network == "unixgram" {
-		return appendLocal(nil, s.cfg.Facility, s.pid, r)
+		return appendLocal(nil, &s.head, s.cfg.Format, r)
 	}
-	return appendRFC5424(nil, s.cfg.Facility, s.cfg.Hostname, s.pid, r)
+	return appendRFC5424(nil, &s.head, s.cfg.Format, r, maxDatagram)
 }
 
 // send sends one datagram, after the one before it where that was refused.
-func (s *Syslog) send(ctx context.Context, msg []byte) error {
+func (s *Datagrams) send(ctx context.Context, msg []byte) error {
 	if s.conn == nil {
 		d := net.Dialer{Timeout: sendTimeout}
 		conn, err := d.DialContext(ctx, s.cfg.Network, s.cfg.Address)
@@ -113,7 +132,7 @@ func (s *Syslog) send(ctx context.Context, msg []byte) error {
 	return nil
 }
 
-func (s *Syslog) write(msg []byte) error {
+func (s *Datagrams) write(msg []byte) error {
 	err := s.conn.SetWriteDeadline(time.Now().Add(sendTimeout))
 	if err == nil {
 		_, err = s.conn.Write(msg)

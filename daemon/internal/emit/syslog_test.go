@@ -2,7 +2,6 @@ package emit
 
 import (
 	"encoding/json"
-	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -42,7 +41,7 @@ func TestRFC5424IsWhatAParserReads(t *testing.T) {
 	r.Event.Endpoint = &probes.Observation{Addr: netip.MustParseAddr("192.0.2.7"), Port: 443,
 		Transport: probes.TCP, Tunnel: probes.TLS,
 		Identity: match.Identity{Service: "http", Product: "nginx", Version: "1.22.1"}}
-	raw := appendRFC5424(nil, 3, "sensor1", 99, &r)
+	raw := appendRFC5424(nil, &header{3, "sensor1", 99, ""}, Sonde, &r, maxDatagram)
 	msg, err := rfc5424.NewParser().Parse(raw)
 	if err != nil {
 		t.Fatalf("%v in %q", err, raw)
@@ -65,9 +64,9 @@ func TestRFC5424IsWhatAParserReads(t *testing.T) {
 
 func TestRFC5424HostileStrings(t *testing.T) {
 	r := hostile()
-	raw := appendRFC5424(nil, 3, "host with blank\n", 1, &r)
-	if len(raw) > maxRFC5424 {
-		t.Errorf("%d bytes, at most %d", len(raw), maxRFC5424)
+	raw := appendRFC5424(nil, &header{3, "host with blank\n", 1, ""}, Sonde, &r, maxDatagram)
+	if len(raw) > maxDatagram {
+		t.Errorf("%d bytes, at most %d", len(raw), maxDatagram)
 	}
 	for _, c := range raw {
 		if c < 0x20 || c == 0x7f {
@@ -86,7 +85,7 @@ func TestRFC5424HostileStrings(t *testing.T) {
 
 func TestLocalFormIsBoundedJSON(t *testing.T) {
 	for _, r := range []Record{record(3, event.ServiceGone), hostile()} {
-		raw := appendLocal(nil, 3, 77, &r)
+		raw := appendLocal(nil, &header{3, "h", 77, ""}, Sonde, &r)
 		if len(raw) > maxLocal {
 			t.Errorf("%d bytes, at most %d", len(raw), maxLocal)
 		}
@@ -108,8 +107,7 @@ func TestSyslogOverUDPSendsARefusedOneAgain(t *testing.T) {
 	}
 	addr := pc.LocalAddr().String()
 	pc.Close()
-	s := NewSyslog(SyslogConfig{Network: "udp", Address: addr, Hostname: "h",
-		Log: slog.New(slog.DiscardHandler)})
+	s := NewSyslog(SyslogConfig{Network: "udp", Address: addr, Hostname: "h"})
 	defer s.Close()
 	// Nobody listens: the first datagram goes out, the kernel tells with a
 	// later one that it was refused.
@@ -156,7 +154,7 @@ func TestSyslogOverUDPSendsARefusedOneAgain(t *testing.T) {
 
 func TestSyslogLocalSocketComesBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	s := NewSyslog(SyslogConfig{Network: "unixgram", Address: path, Log: slog.New(slog.DiscardHandler)})
+	s := NewSyslog(SyslogConfig{Network: "unixgram", Address: path})
 	defer s.Close()
 	if _, err := s.Deliver(t.Context(), []Record{record(1, event.ServiceNew)}); err == nil {
 		t.Fatal("delivered without a daemon")
@@ -192,8 +190,8 @@ func FuzzRFC5424(f *testing.F) {
 		r := record(1, event.ServiceNew)
 		r.Event.Message = message
 		r.Event.Endpoint = &probes.Observation{Identity: match.Identity{Product: product}}
-		raw := appendRFC5424(nil, 16, host, 1, &r)
-		if len(raw) > maxRFC5424 {
+		raw := appendRFC5424(nil, &header{16, host, 1, ""}, Sonde, &r, maxDatagram)
+		if len(raw) > maxDatagram {
 			t.Errorf("%d bytes", len(raw))
 		}
 		msg, err := rfc5424.NewParser().Parse(raw)

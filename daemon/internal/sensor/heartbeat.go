@@ -22,9 +22,9 @@ func (s *Sensor) alive(ctx context.Context) {
 }
 
 // maxBeaten is how many watches a heartbeat counts one by one. An event may have
-// 200 values: 30 of its own, 6 sums, 9 outcomes, 8 of sockets and 13 of
-// discovery leave 134, which are seven for each of 19.
-const maxBeaten = 19
+// 200 values: 30 of its own, 6 sums, 9 outcomes, 8 of sockets, 13 of discovery
+// and 12 of outputs leave 122, which are seven for each of 17.
+const maxBeaten = 17
 
 // A tally is how the promises of one watch stand.
 type tally struct {
@@ -50,7 +50,8 @@ type tally struct {
 // and the system granted of late; and how often since the start of the program
 // it had no descriptor, source port or buffer, and a stranger sent something.
 // "discovery." counts what discovery sent and received, see Config.Discovery,
-// and the sightings that the sensor had no room for.
+// and the sightings that the sensor had no room for. "output." counts for each
+// output how many events it is behind, see Config.Outputs.
 func (s *Sensor) heartbeat(ctx context.Context) {
 	var all tally
 	list := s.tallies()
@@ -64,6 +65,7 @@ func (s *Sensor) heartbeat(ctx context.Context) {
 	counts["quarantined"], counts["careful"] = len(s.resting), len(s.fragile)
 	s.countSockets(counts)
 	s.countDiscovery(counts)
+	s.countOutputs(ctx, counts)
 	for i, t := range list {
 		if i == maxBeaten {
 			counts["watches_left_out"] = len(list) - maxBeaten
@@ -100,6 +102,20 @@ func (s *Sensor) countDiscovery(counts map[string]int) {
 		counts["discovery."+name] = named[name]
 	}
 	counts["discovery.sightings_missed"] = int(min(s.missed.Load(), math.MaxInt32))
+}
+
+// outputsMost is how many names of Config.Outputs a heartbeat has room for.
+const outputsMost = 12
+
+func (s *Sensor) countOutputs(ctx context.Context, counts map[string]int) {
+	if s.cfg.Outputs == nil {
+		return
+	}
+	named := s.cfg.Outputs(ctx)
+	names := slices.Sorted(maps.Keys(named))
+	for _, name := range names[:min(len(names), outputsMost)] {
+		counts["output."+name] = named[name]
+	}
 }
 
 func (s *Sensor) countSockets(counts map[string]int) {

@@ -130,6 +130,9 @@ type Config struct {
 	// Discovery tells what discovery sent and received, by name, for the
 	// heartbeat: discoveryMost names at most. May be nil.
 	Discovery func() map[string]int
+	// Outputs tells how far the outputs are behind, by name, for the heartbeat:
+	// outputsMost names at most. May be nil.
+	Outputs func(context.Context) map[string]int
 	// Now is the wall clock. Elapsed is the time since some moment, which counts
 	// on while the machine sleeps; nil: as Now's own reading does, which may not.
 	Now     func() time.Time

@@ -1,0 +1,11 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"syscall"
+)
+
+// reopenSignals make the daemon reopen its outputs, as log rotation wants it.
+var reopenSignals = []os.Signal{syscall.SIGUSR1}
