@@ -58,14 +58,15 @@ func appendCEF(dst []byte, e *event.Event, most int) []byte {
 	return dst
 }
 
-// cefHeader keeps what may stand in a field of the header as it is.
+// cefHeader keeps what no parser takes for anything but text: words of ours, and
+// the number of a version.
 func cefHeader(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r == '|' || r == '\\' {
-			return '.'
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(" .-_+", r) {
+			return r
 		}
-		return r
-	}, cutUTF8(clean(s), 63))
+		return '.'
+	}, cutUTF8(s, 63))
 }
 
 // cefText makes a value of the extension. Blanks at its ends would be lost.

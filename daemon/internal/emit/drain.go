@@ -1,6 +1,7 @@
 package emit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,6 +41,10 @@ type Drain struct {
 	Health *Health         // kept over several Drains of one sink; a new one when nil
 	Log    *slog.Logger
 
+	// DownAfter is how long the sink must have failed before that is told; 0
+	// means the constant of this name.
+	DownAfter time.Duration
+
 	// MaxBacklog is how many events a sink that is down may be behind; 0 means
 	// any number.
 	MaxBacklog int64
@@ -64,6 +69,7 @@ func (d *Drain) Run(ctx context.Context, ready func()) (err error) {
 	if d.Health == nil {
 		d.Health = new(Health)
 	}
+	d.DownAfter = cmp.Or(d.DownAfter, DownAfter)
 	if err := d.resume(ctx); err != nil {
 		return err
 	}

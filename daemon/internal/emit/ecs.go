@@ -26,8 +26,10 @@ func appendECS(dst []byte, r *Record, most int) []byte {
 			return dst
 		}
 	}
-	return fmt.Appendf(dst[:start], `{"ecs":{"version":%q},"event":{"id":%q,"sequence":%d},"sonde":{"epoch":%d,"seq":%d}}`,
-		ECSVersion, clean(r.Event.ID), r.Event.Seq, r.Event.Epoch, r.Event.Seq)
+	e := &r.Event // what is left needs no room to speak of
+	return fmt.Appendf(dst[:start], `{"@timestamp":%q,"ecs":{"version":%q},"event":{"id":%q,"sequence":%d,"action":%q},`+
+		`"labels":{"shortened":"true"},"sonde":{"epoch":%d,"seq":%d}}`,
+		e.Timestamp.UTC().Format(time.RFC3339Nano), ECSVersion, clean(e.ID), e.Seq, clean(string(e.Action)), e.Epoch, e.Seq)
 }
 
 // The types below are the fields of the schema that are used; their names are

@@ -3,6 +3,7 @@ package emit
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"sonde/daemon/internal/event"
 	"sonde/probes"
@@ -53,8 +54,9 @@ func appendSonde(dst []byte, r *Record, most int) []byte {
 			return dst
 		}
 	}
-	return fmt.Appendf(dst[:start], `{"schema":%q,"id":%q,"epoch":%d,"seq":%d,"shortened":true}`,
-		event.Schema, clean(r.Event.ID), r.Event.Epoch, r.Event.Seq)
+	e := &r.Event // what is left needs no room to speak of
+	return fmt.Appendf(dst[:start], `{"schema":%q,"id":%q,"epoch":%d,"seq":%d,"@timestamp":%q,"action":%q,"shortened":true}`,
+		event.Schema, clean(e.ID), e.Epoch, e.Seq, e.Timestamp.UTC().Format(time.RFC3339Nano), clean(string(e.Action)))
 }
 
 // shorter gives the event without its bulky parts, each one shorter than the

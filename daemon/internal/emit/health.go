@@ -23,7 +23,7 @@ const dropShare = 10
 type Health struct {
 	mu      sync.Mutex
 	since   time.Time // of the first failure in a row; zero: none
-	told    bool      // by sensor.degraded
+	told    bool      // that it is down, by sensor.degraded
 	lost    int64     // dropped since then
 	fails   int
 	dropped int64
@@ -45,14 +45,14 @@ func (h *Health) Report() HealthReport {
 
 // fail notes a failure. It says whether this is the first in a row, and for how
 // long they have lasted where that is to be told now.
-func (h *Health) fail(now time.Time) (first bool, down time.Duration) {
+func (h *Health) fail(now time.Time, after time.Duration) (first bool, down time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.fails++
 	if first = h.since.IsZero(); first {
 		h.since = now
 	}
-	if d := now.Sub(h.since); d >= DownAfter && !h.told {
+	if d := now.Sub(h.since); d >= after && !h.told {
 		return first, d
 	}
 	return first, 0
@@ -67,7 +67,6 @@ func (h *Health) noteTold() {
 func (h *Health) noteDropped(n int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.told = true
 	h.lost += n
 	h.dropped += n
 }
@@ -77,10 +76,11 @@ func (h *Health) noteDropped(n int64) {
 func (h *Health) outage() (since time.Time, lost int64, tell bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.told {
+	tell = h.told || h.lost > 0
+	if !tell {
 		h.since = time.Time{}
 	}
-	return h.since, h.lost, h.told
+	return h.since, h.lost, tell
 }
 
 func (h *Health) over() {
@@ -92,7 +92,7 @@ func (h *Health) over() {
 // failed logs a failed delivery, and tells of a sink that has been down for
 // long. That it cannot be told now is no matter: the next failure tries again.
 func (d *Drain) failed(ctx context.Context, err error, wait time.Duration) {
-	first, down := d.Health.fail(time.Now())
+	first, down := d.Health.fail(time.Now(), d.DownAfter)
 	if first || wait >= backoffMax {
 		d.Log.Warn("delivery failed, trying again", "sink", d.Sink.Name(), "err", err, "in", wait)
 	}

@@ -13,12 +13,11 @@ const (
 	// maxDatagram is the longest message over UDP: RFC 5424 section 6.1 says
 	// that receivers should accept 2,048 bytes.
 	maxDatagram = 2048
-	// maxStream is the longest message over TCP and TLS: rsyslog cuts at 8 KiB
-	// where nothing else is said, others at 64 KiB.
-	maxStream = 8 << 10
-	// maxLocal is the longest datagram on /dev/log: rsyslog and journald cut
-	// messages at 8 KiB by default.
-	maxLocal = 8 << 10
+	// maxStream is the longest message over TCP and TLS: rsyslog's 8k, beyond
+	// which it makes two of one where nothing else is said, are 8,096 bytes.
+	maxStream = 8000
+	// maxLocal is the longest datagram on /dev/log, for the same reason.
+	maxLocal = 8000
 	// sdID is the name of our structured data. 32473 is the private enterprise
 	// number that RFC 5612 sets aside for documentation: we have none yet.
 	sdID = "sonde@32473"
