@@ -28,6 +28,7 @@ type pass struct {
 	ended   bool
 	stats   capture.Stats
 	resting []netip.Prefix // hosts that were left out
+	mute    []event.Key    // finds that say nothing, to be confirmed when it is complete
 }
 
 // A sighting is a reply that the loop must look at.
@@ -154,6 +155,10 @@ func (s *Sensor) complete(ctx context.Context, p *pass) {
 		return
 	}
 	delete(s.passes, p)
+	for _, k := range p.mute {
+		s.queue.Put(schedule.Entry{ID: schedule.ID{Key: k}, Watch: p.watch.Name, Kind: schedule.Confirm, Due: s.now()}, s.now())
+	}
+	p.mute = nil
 	done := p.sweep.Pass
 	done.Started, done.Done, done.Degraded = p.started, s.cfg.Now(), p.stats.Degraded
 	if len(p.resting) > 0 {

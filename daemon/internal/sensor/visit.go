@@ -31,7 +31,16 @@ type flight struct {
 type debt struct {
 	passes []*pass
 	reply  capture.Reply // the latest that was seen of it
+	silent int           // visits that met nothing but silence
 }
+
+// A find that meets silence when it is visited is visited again: findTries
+// times in all, findAgain apart. It answered a moment ago, so that a loss is
+// likelier than its end.
+const (
+	findTries = 3
+	findAgain = 10 * time.Second
+)
 
 // startVisit begins to ask one endpoint, or puts that off while its host is
 // left alone.
@@ -76,6 +85,9 @@ func (s *Sensor) take(f *flight) {
 // land puts the result of a visit into the batch.
 func (s *Sensor) land(f *flight) {
 	delete(s.air, f)
+	if s.tryFindAgain(f) {
+		return
+	}
 	if f.debt != nil && !conclusive(f.seen) {
 		// It was open a moment ago. Were that dropped, the sweep would
 		// prove it absent, and the next one would call it new.
@@ -86,6 +98,37 @@ func (s *Sensor) land(f *flight) {
 	}
 	f.seen.Answers = nil // up to 900 bytes each, and of no more use
 	s.batch = append(s.batch, f)
+}
+
+// tryFindAgain puts a find back that was silent. In the end nothing is known of
+// it, and its sweeps prove nothing of its host.
+func (s *Sensor) tryFindAgain(f *flight) bool {
+	d := f.debt
+	if d == nil || f.seen.Outcome != probes.OutcomeSilent || f.key.Transport != probes.TCP || f.seen.State == probes.Open {
+		return false
+	}
+	if d.silent++; d.silent < findTries {
+		s.putBack(f, s.now().Add(findAgain))
+		return true
+	}
+	for _, p := range d.passes {
+		p.leaveOut(f.key.Addr)
+	}
+	return false
+}
+
+// awaitSweep puts off the confirmation of a new find that said nothing until
+// its sweep is complete: what answers on every port, as a SYN proxy does, is
+// found one port after the other, and is known for that only then.
+func (s *Sensor) awaitSweep(f *flight, after inventory.Standing) {
+	if after.Status != inventory.Candidate || after.Next.Why != inventory.ConfirmNew || f.seen.Strength != probes.Unmatched {
+		return
+	}
+	p := f.debt.passes[0]
+	id := schedule.ID{Key: f.key}
+	p.mute = append(p.mute, f.key)
+	s.queue.Remove(id)
+	s.queue.Put(schedule.Entry{ID: id, Watch: f.watch.Name, Kind: schedule.Confirm, Due: s.now().Add(p.sweep.Every)}, s.now())
 }
 
 // landAll takes what was ready when the loop ended, and ends all other visits.
@@ -192,6 +235,7 @@ func (s *Sensor) store(ctx context.Context) {
 		if f.debt == nil {
 			continue
 		}
+		s.awaitSweep(f, after[i])
 		for _, p := range f.debt.passes {
 			p.owed--
 			s.complete(ctx, p)
@@ -207,7 +251,7 @@ func (s *Sensor) putBack(f *flight, due time.Time) {
 	if d := f.debt; d != nil {
 		kind = schedule.Sighted
 		if later := s.owed[key]; later != nil {
-			d.passes, d.reply = append(d.passes, later.passes...), later.reply
+			d.passes, d.reply, d.silent = append(d.passes, later.passes...), later.reply, 0
 		}
 		s.owed[key] = d
 	}

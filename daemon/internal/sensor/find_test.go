@@ -1,0 +1,71 @@
+package sensor
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sonde/daemon/internal/inventory"
+	"sonde/probes"
+)
+
+// TestSilentFindIsVisitedAgain: what a sweep saw open and a visit did not reach
+// is not absent; it must not be called new by the next sweep.
+func TestSilentFindIsVisitedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 22)
+		w.outcome[22] = probes.OutcomeSilent
+		s := newStore(w)
+		runFor(t, configOf(w, s), 30*time.Minute, map[time.Duration]func(){
+			10 * time.Second: func() { w.mu.Lock(); defer w.mu.Unlock(); delete(w.outcome, 22) },
+		})
+		if got := s.told(); !slices.Equal(got, []string{"service.baseline"}) {
+			t.Errorf("told %v", got)
+		}
+		if done, stored := slices.Index(w.log, "pass done"), slices.Index(w.log, "stored 22"); stored < 0 || done < stored {
+			t.Errorf("order of work %q, want the sweep to wait for its find", w.log[:min(len(w.log), 8)])
+		}
+	})
+}
+
+// TestFindThatStaysSilent: in the end the sweep says nothing of its host.
+func TestFindThatStaysSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 22)
+		w.outcome[22] = probes.OutcomeSilent
+		s := newStore(w)
+		runFor(t, configOf(w, s), 5*time.Minute, nil)
+		if n := len(w.visitsOf(22)); n != findTries {
+			t.Errorf("%d visits, want %d", n, findTries)
+		}
+		if len(s.passes) != 1 || !s.passes[0].Partial || !slices.Contains(s.passes[0].Exclude, hostPrefix(addr)) {
+			t.Errorf("passes %+v, want one without the host", s.passes)
+		}
+	})
+}
+
+// TestMuteFindsAwaitTheSweep: what says nothing is confirmed when the sweep is
+// complete; what is recognised at once.
+func TestMuteFindsAwaitTheSweep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2, 3)
+		w.sweepTime = 5 * time.Minute
+		w.outcome[2] = probes.OutcomeTCPWrapped
+		s := newStore(w)
+		s.passes = []inventory.Pass{doneAt(time.Now().Add(-sweepEvery))}
+		runFor(t, configOf(w, s), 9*time.Minute, nil)
+		told := map[uint16]time.Duration{}
+		for _, e := range s.events {
+			if e.Action == "service.new" {
+				told[e.Endpoint.Port] = e.ObservedAt.Sub(w.sweeps[0])
+			}
+		}
+		if told[3] == 0 || told[3] > time.Minute {
+			t.Errorf("what is recognised is told after %v", told[3])
+		}
+		if told[2] < 5*time.Minute || told[2] > 6*time.Minute {
+			t.Errorf("what says nothing is told after %v, want the end of the sweep", told[2])
+		}
+	})
+}
