@@ -172,6 +172,8 @@ type Confirm struct {
 // Database chooses the probes and signatures.
 type Database struct {
 	Files     []string // paths; Builtin stands for the one in the program
+	Local     []string // paths of probes.d/*.probes, whose lines come before those of Files
+	Disable   []string // ids of lines that are left out
 	Intensity int      // 0–9: probes up to this rarity are tried
 }
 

@@ -104,7 +104,7 @@ func TestEveryKeyDoesSomething(t *testing.T) {
 	other := map[string]string{
 		"watch.targets": `["127.0.0.9"]`, "watch.exclude": `["127.0.0.1"]`,
 		"watch.active_hours": `["daily 01:00-02:00"]`, "watch.time_zone": `"Europe/Berlin"`,
-		"watch.names": `["x.example"]`, "database.files": `["/x"]`,
+		"watch.names": `["x.example"]`, "database.files": `["/x"]`, "database.disable": `["a.b-c_1"]`,
 		"watch.tcp_ports": `"7"`, "watch.udp_ports": `"7"`, "watch.rpc": `"grind"`,
 		"limits.connect_timeout": `"900ms"`, "limits.max_answer": `"4KiB"`, "limits.tries": "1", "limits.connections": "501", "limits.packets_per_second": "999",
 		"discovery.method": `"syn"`, "discovery.source_ports": `"2000-2100"`, "passive.interfaces": `["eth1"]`,
@@ -258,6 +258,7 @@ key = "credential:.."
 [database]
 files = "builtin"
 intensity = 10
+disable = ["http-generic", "HTTP", ""]
 [colour]
 `
 
@@ -287,7 +288,9 @@ var mistakesTold = []string{
 	`:29:1 output.syslog.key "credential:.." names no credentia`,
 	`:31:1 database.files is a string, but must be a list of`,
 	`:32:1 database.intensity 10 is out of range; write a number`,
-	`:33:1 colour unknown key; remove it; known here`,
+	`:33:28 database.disable element 2: "HTTP" is not the id of`,
+	`:33:36 database.disable element 3: an empty id names no li`,
+	`:34:1 colour unknown key; remove it; known here`,
 }
 
 func TestSyntaxErrorHasPlace(t *testing.T) {
@@ -315,6 +318,9 @@ func TestLoadDirectory(t *testing.T) {
 	write("conf.d/20-b.toml", "[[watch]]\nname='b'\ntargets=['10.0.0.3']\n")
 	write("conf.d/10-a.toml", "[database]\nfiles = ['/a']\n[[watch]]\nname='a'\ntargets=['10.0.0.0/30']\nexclude=['10.0.0.2']\n")
 	write("conf.d/readme", "not toml")
+	write("probes.d/20-b.probes", "not read")
+	write("probes.d/10-a.probes", "not read")
+	write("probes.d/10-a.examples", "not a file of probes")
 	write("exclude.d/printers", "# floor 2\n 10.0.0.1  # the old one\n\n")
 	write("exclude.d/.hidden", "not read")
 	c, err := Load(main)
@@ -326,6 +332,10 @@ func TestLoadDirectory(t *testing.T) {
 	}
 	if !slices.Equal(c.Database.Files, []string{"builtin", "/a"}) || c.Limits.Tries != 3 {
 		t.Errorf("files %q, tries %d", c.Database.Files, c.Limits.Tries)
+	}
+	local := []string{filepath.Join(dir, "probes.d/10-a.probes"), filepath.Join(dir, "probes.d/20-b.probes")}
+	if !slices.Equal(c.Database.Local, local) {
+		t.Errorf("local probe files %q", c.Database.Local)
 	}
 	for a, want := range map[string]bool{"10.0.0.1": false, "10.0.0.2": false, "10.0.0.3": true, "::ffff:10.0.0.2": false} {
 		if got := c.Allowed(netip.MustParseAddr(a)); got != want {

@@ -17,6 +17,7 @@ import (
 const (
 	confDir    = "conf.d"    // *.toml, read after the main file in order of name
 	excludeDir = "exclude.d" // one address, CIDR prefix or run per line
+	probesDir  = "probes.d"  // *.probes, whose lines come before all others
 )
 
 // MaxFileSize bounds one file: 4 MiB are 100,000 lines of exclude.d, and keep
@@ -31,7 +32,8 @@ type Source struct {
 
 // Load reads the main file at path, then conf.d/*.toml and exclude.d/* in the
 // directory of that file, where they exist. In exclude.d names that begin with
-// a dot or end in "~" are left out.
+// a dot or end in "~" are left out. The files probes.d/*.probes are named in
+// the Config, not read.
 //
 // Mistakes in the files are [Errors]; a file that cannot be read is told by
 // the error of the operating system. On any error there is no Config.
@@ -43,9 +45,9 @@ func LoadDraft(path string) (*Config, error) { return load(path, false) }
 
 func load(path string, promises bool) (*Config, error) {
 	dir := filepath.Dir(path)
-	files, err := filepath.Glob(filepath.Join(escapeGlob(dir), confDir, "*.toml"))
+	files, err := list(dir, confDir, "*.toml")
 	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", filepath.Join(dir, confDir), err)
+		return nil, err
 	}
 	sources, err := readAll(append([]string{path}, files...))
 	if err != nil {
@@ -59,7 +61,25 @@ func load(path string, promises bool) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parseAll(sources, excludes, promises)
+	c, err := parseAll(sources, excludes, promises)
+	if err != nil {
+		return nil, err
+	}
+	c.Database.Local, err = list(dir, probesDir, "*.probes")
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// list gives the files of a directory beside the main file, in order of name;
+// none if there is no such directory.
+func list(dir, sub, pattern string) ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(escapeGlob(dir), sub, pattern))
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", filepath.Join(dir, sub), err)
+	}
+	return files, nil
 }
 
 // escapeGlob takes the meaning from the characters of a directory's name.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -101,6 +102,20 @@ func parseFile(s string) (string, error) {
 		return s, nil
 	}
 	return s, checkAbsolute(s)
+}
+
+// parseLineID accepts what can be the id of a line; whether a line has it, only
+// the files tell.
+func parseLineID(s string) (string, error) {
+	for _, c := range []byte(s) {
+		if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.') {
+			return "", fmt.Errorf("%.80q is not the id of a line; ids have a-z, 0-9, \".\", \"_\" and \"-\" only", s)
+		}
+	}
+	if s == "" {
+		return "", errors.New("an empty id names no line; write the id of one, or remove it")
+	}
+	return s, nil
 }
 
 func parseFacility(s string) (int, error) {

@@ -127,5 +127,6 @@ var passiveTable = table[Passive]{
 
 var databaseTable = table[Database]{
 	"files":     strs(func(d *Database) *[]string { return &d.Files }, `"builtin"`, parseFile),
+	"disable":   strs(func(d *Database) *[]string { return &d.Disable }, `"http-generic"`, parseLineID),
 	"intensity": number(func(d *Database) *int { return &d.Intensity }, 0, 9),
 }

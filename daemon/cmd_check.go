@@ -17,9 +17,9 @@ func newCheckCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Validate a configuration: every error with line and column",
-		Long: `Reads a configuration as the daemon would, with conf.d and exclude.d beside it,
-and prints every mistake with file, line, column and remedy, and reads the
-certificates and keys of the outputs. It asks nothing of
+		Long: `Reads a configuration as the daemon would, with conf.d, exclude.d and probes.d
+beside it, and prints every mistake with file, line, column and remedy, and reads
+the certificates and keys of the outputs. It asks nothing of
 the network and changes nothing, so it fits into configuration management.`,
 		Example: "  sonde check -c /etc/sonde/sonde.toml",
 		Args:    noArgs,
@@ -28,7 +28,8 @@ the network and changes nothing, so it fits into configuration management.`,
 			if err != nil {
 				return err
 			}
-			if _, err := loadDatabase(cfg.Database.Files); err != nil {
+			chosen := chosenDatabase(&cfg.Database, nil)
+			if _, err := chosen.load(); err != nil {
 				return err
 			}
 			remarks, err := checkSecrets(cfg)

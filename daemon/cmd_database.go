@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,21 +13,68 @@ import (
 	"sonde/probes"
 )
 
+// A databaseOrigin is where the database commands take their files from.
+type databaseOrigin struct {
+	config string // of this configuration, unless files are named
+}
+
+// choose gives the named files, or those of the configuration.
+func (o *databaseOrigin) choose(files []string) (databaseChoice, error) {
+	if o.config == "" {
+		return databaseChoice{files: files}, nil
+	}
+	if len(files) > 0 {
+		return databaseChoice{}, usageError{errors.New("--config and FILE exclude each other; give one")}
+	}
+	cfg, err := loadConfig(o.config)
+	if err != nil {
+		return databaseChoice{}, err
+	}
+	return chosenDatabase(&cfg.Database, nil), nil
+}
+
+// load gives the database and its examples. Those of lines that are left out
+// are left out too.
+func (o *databaseOrigin) load(files []string) (*probes.Database, []probes.Example, error) {
+	chosen, err := o.choose(files)
+	if err != nil {
+		return nil, nil, err
+	}
+	db, err := chosen.load()
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(chosen.files) == 0 {
+		chosen.files = []string{config.Builtin}
+	}
+	examples, err := examplesOf(append(slices.Clone(chosen.local), chosen.files...))
+	if err != nil {
+		return nil, nil, err
+	}
+	return db, slices.DeleteFunc(examples, func(e probes.Example) bool {
+		return slices.Contains(chosen.disable, e.Rule)
+	}), nil
+}
+
 func newDatabaseCommand() *cobra.Command {
+	var from databaseOrigin
 	c := &cobra.Command{
 		Use:   "database",
 		Short: "Check, list and test service-probe files",
 		Long: `Probe files are in the grammar of nmap's service-probe file. Without FILE the
-commands look at the built-in database; "builtin" names it beside other files.`,
+commands look at the built-in database; "builtin" names it beside other files. With --config they look at what the daemon
+would load.`,
 		Example: "  sonde database lint my.probes",
 		Args:    noArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newLintCommand(), newListCommand(), newTestCommand())
+	c.PersistentFlags().StringVarP(&from.config, "config", "c", "",
+		"configuration `FILE` whose database it is: probes.d beside it, database.files and disable")
+	c.AddCommand(newLintCommand(&from), newListCommand(&from), newTestCommand(&from), newExportCommand(&from))
 	return c
 }
 
-func newLintCommand() *cobra.Command {
+func newLintCommand(from *databaseOrigin) *cobra.Command {
 	return &cobra.Command{
 		Use:   "lint [FILE...]",
 		Short: "Print every mistake with file:line:column and reason",
@@ -34,7 +83,11 @@ patterns that are not supported, lines that never win, doubtful settings. It
 ends with 1 if there are mistakes.`,
 		Example: "  sonde database lint my.probes",
 		RunE: func(c *cobra.Command, files []string) error {
-			sources, err := databaseSources(files)
+			chosen, err := from.choose(files)
+			if err != nil {
+				return err
+			}
+			sources, err := chosen.sources()
 			if err != nil {
 				return err
 			}
@@ -43,7 +96,7 @@ ends with 1 if there are mistakes.`,
 			for _, p := range problems {
 				fmt.Fprintf(w, "%v: %s: %s\n", p.Pos, p.Class, p.Text)
 			}
-			db, _ := probes.Load(sources...) // its mistakes are among the problems
+			db, _ := probes.LoadWithout(chosen.disable, sources...) // its mistakes are among the problems
 			s := db.Statistics()
 			fmt.Fprintf(w, "lint: files=%d probes=%d match=%d softmatch=%d errors=%d unsupported=%d overlaps=%d doubts=%d\n",
 				len(sources), s.TCPProbes+s.UDPProbes, s.Match, s.SoftMatch,
@@ -59,9 +112,6 @@ ends with 1 if there are mistakes.`,
 
 // examplesOf reads the examples that belong to the named probe files.
 func examplesOf(files []string) ([]probes.Example, error) {
-	if len(files) == 0 {
-		files = []string{config.Builtin}
-	}
 	var all []probes.Example
 	for _, name := range files {
 		if name == config.Builtin {

@@ -24,7 +24,7 @@ type serviceRow struct {
 	Probes   []string `json:"probes"`
 }
 
-func newListCommand() *cobra.Command {
+func newListCommand(from *databaseOrigin) *cobra.Command {
 	var output string
 	var engines, overlaps bool
 	c := &cobra.Command{
@@ -43,7 +43,7 @@ recorded one.`,
 			if engines && overlaps {
 				return usageError{fmt.Errorf("--engines and --overlaps exclude each other; give one")}
 			}
-			db, err := loadDatabase(files)
+			db, examples, err := from.load(files)
 			if err != nil {
 				return err
 			}
@@ -53,10 +53,6 @@ recorded one.`,
 			}
 			if output == "json" && !overlaps {
 				return writeServicesJSON(w, serviceRows(db))
-			}
-			examples, err := examplesOf(files)
-			if err != nil {
-				return err
 			}
 			if overlaps {
 				return writeOverlaps(w, output, probes.Contests(db, examples))

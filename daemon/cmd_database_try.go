@@ -12,7 +12,7 @@ import (
 	"sonde/probes"
 )
 
-func newTestCommand() *cobra.Command {
+func newTestCommand(from *databaseOrigin) *cobra.Command {
 	var coverage, mutate bool
 	c := &cobra.Command{
 		Use:   "test [FILE...]",
@@ -25,11 +25,7 @@ exactly its fields. The examples of NAME.probes stand in NAME.examples.`,
 			if coverage && mutate {
 				return usageError{fmt.Errorf("--coverage and --mutate exclude each other; give one")}
 			}
-			db, err := loadDatabase(files)
-			if err != nil {
-				return err
-			}
-			examples, err := examplesOf(files)
+			db, examples, err := from.load(files)
 			if err != nil {
 				return err
 			}

@@ -67,7 +67,8 @@ func (o *planOptions) run(c *cobra.Command) (err error) {
 			return err
 		}
 	}
-	db, err := loadDatabase(cfg.Database.Files)
+	chosen := chosenDatabase(&cfg.Database, nil)
+	db, err := chosen.load()
 	if err != nil {
 		return err
 	}

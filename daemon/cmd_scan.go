@@ -61,6 +61,7 @@ type scanOptions struct {
 	limits                    limits
 	identity                  config.Identity  // of the configuration
 	sourcePorts               config.PortRange // likewise
+	database                  config.Database  // likewise
 }
 
 func newScanCommand() *cobra.Command {
@@ -98,7 +99,7 @@ slowly, unless --include-held and --industrial both say that none can be harmed.
 	f := c.Flags()
 	f.StringVarP(&o.ports, "ports", "p", scanPorts, "`PORTS`: numbers, ranges, names, top:N; U: before UDP ports")
 	f.StringVarP(&o.output, "output", "o", "text", "text, json (one object per open port), xml or grepable")
-	f.StringVarP(&o.config, "config", "c", "", "configuration `FILE` whose excludes and identity hold (without it: "+systemConfig+" if there is one)")
+	f.StringVarP(&o.config, "config", "c", "", "configuration `FILE` whose excludes, identity and database hold (without it: "+systemConfig+" if there is one)")
 	f.StringArrayVar(&o.exclude, "exclude", nil, "`ADDRESSES` that are not touched: address, prefix or run, comma-separated; may be repeated")
 	f.StringVar(&o.excludeFile, "exclude-file", "", "`FILE` of addresses that are not touched")
 	f.StringVarP(&o.input, "input", "i", "", "`FILE` of further targets, separated by blanks or lines; # begins a comment; - is stdin")
@@ -225,15 +226,16 @@ func (o *scanOptions) run(c *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	db, err := loadDatabase(o.databases)
+	chosen := chosenDatabase(&o.database, o.databases)
+	db, err := chosen.load()
 	if err != nil {
 		return err
 	}
 	return o.scan(c, t, list, db)
 }
 
-// readConfig takes from the sensor's configuration who asks, and gives what it
-// excludes.
+// readConfig takes from the sensor's configuration who asks and by which
+// database, and gives what it excludes.
 func (o *scanOptions) readConfig() (config.AddrSet, error) {
 	path := o.config
 	if path == "" {
@@ -246,7 +248,7 @@ func (o *scanOptions) readConfig() (config.AddrSet, error) {
 	if err != nil {
 		return config.AddrSet{}, err
 	}
-	o.identity, o.sourcePorts = cfg.Identity, cfg.Discovery.SourcePorts
+	o.identity, o.sourcePorts, o.database = cfg.Identity, cfg.Discovery.SourcePorts, cfg.Database
 	return cfg.Excluded, nil
 }
 

@@ -12,19 +12,62 @@ import (
 // maxProbeFile bounds a probe file: nmap's own has 2.6 MB.
 const maxProbeFile = 64 << 20
 
-// loadDatabase loads the named probe files, "builtin" for the one in the
-// program; without names that one alone. A file that cannot be read, or has
-// mistakes, is an error; daemon.loadDatabase is more patient.
-func loadDatabase(files []string) (*probes.Database, error) {
-	sources, err := databaseSources(files)
+// A databaseChoice is which files make up a database.
+type databaseChoice struct {
+	files   []string // "builtin" for the one in the program; none: that one alone
+	local   []string // their lines come before those of files
+	disable []string // ids of lines that are left out
+}
+
+// chosenDatabase is that of a configuration, or that of the command line alone
+// where it names files.
+func chosenDatabase(cfg *config.Database, files []string) databaseChoice {
+	if len(files) > 0 {
+		return databaseChoice{files: files}
+	}
+	return databaseChoice{files: cfg.Files, local: cfg.Local, disable: cfg.Disable}
+}
+
+// sources reads the files. An id to be left out that no line has is an error.
+func (d *databaseChoice) sources() ([]probes.Source, error) {
+	var sources []probes.Source
+	for _, name := range d.local {
+		src, err := readProbeFile(name)
+		if err != nil {
+			return nil, err
+		}
+		src.Overlay = true
+		sources = append(sources, src)
+	}
+	base, err := databaseSources(d.files)
 	if err != nil {
 		return nil, err
 	}
-	db, err := probes.Load(sources...)
+	sources = append(sources, base...)
+	if err := probes.UnknownIDs(d.disable, sources...); err != nil {
+		return nil, fmt.Errorf("database.disable: %w", err)
+	}
+	return sources, nil
+}
+
+// load is as strict as loadDatabase.
+func (d *databaseChoice) load() (*probes.Database, error) {
+	sources, err := d.sources()
+	if err != nil {
+		return nil, err
+	}
+	db, err := probes.LoadWithout(d.disable, sources...)
 	if err != nil {
 		return nil, err // it names file, line and column
 	}
 	return db, nil
+}
+
+// loadDatabase loads the named probe files, "builtin" for the one in the
+// program; without names that one alone. A file that cannot be read, or has
+// mistakes, is an error; daemon.loadDatabase is more patient.
+func loadDatabase(files []string) (*probes.Database, error) {
+	return (&databaseChoice{files: files}).load()
 }
 
 // databaseSources reads the named probe files.

@@ -93,15 +93,12 @@ func (d *daemon) logKept(err error) {
 // without the lines of a user's file that have mistakes, after saying so, and
 // refuses to start on mistakes in the built-in one.
 func (d *daemon) loadDatabase(cfg *config.Config) (*probes.Database, error) {
-	files := d.databases
-	if len(files) == 0 {
-		files = cfg.Database.Files
-	}
-	sources, err := databaseSources(files)
+	chosen := chosenDatabase(&cfg.Database, d.databases)
+	sources, err := chosen.sources()
 	if err != nil {
 		return nil, err
 	}
-	db, err := probes.Load(sources...)
+	db, err := probes.LoadWithout(chosen.disable, sources...)
 	if err == nil {
 		return db, nil
 	}

@@ -74,7 +74,7 @@ func TestLoadJoinsProbes(t *testing.T) {
 
 func TestHashIsOfContents(t *testing.T) {
 	a := mustLoad(t, "Probe TCP A q|a|\n", "Probe TCP B q|b|\n")
-	b, err := Load(Source{"other", []byte("Probe TCP A q|a|\n")}, Source{"name", []byte("Probe TCP B q|b|\n")})
+	b, err := Load(Source{Name: "other", Data: []byte("Probe TCP A q|a|\n")}, Source{Name: "name", Data: []byte("Probe TCP B q|b|\n")})
 	if err != nil {
 		t.Fatal(err)
 	}

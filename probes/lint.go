@@ -17,7 +17,7 @@ import (
 // repeated, and one that begins with the whole of an earlier plain text. What
 // else collides, only example answers show.
 func Lint(sources ...Source) Problems {
-	db, c := load(sources)
+	db, c := load(sources, nil)
 	for _, p := range db.probes {
 		lintOverlaps(p, c)
 		lintRefusals(p, c)

@@ -63,7 +63,7 @@ match d m|^d| p/D/ v/1/
 }
 
 func TestLintSortsByFileAndLine(t *testing.T) {
-	got := Lint(Source{"z", []byte("bogus\nProbe TCP A q|a|\nmatch x m|(|\n")}, Source{"a", []byte("bogus\n")})
+	got := Lint(Source{Name: "z", Data: []byte("bogus\nProbe TCP A q|a|\nmatch x m|(|\n")}, Source{Name: "a", Data: []byte("bogus\n")})
 	var at []string
 	for _, p := range got {
 		at = append(at, p.Pos.String())

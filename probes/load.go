@@ -15,8 +15,12 @@ import (
 // error, a [Problems], has every mistake of every file with its position.
 // Patterns that are right but not supported are no mistakes: they are in
 // Unsupported of the Database.
-func Load(sources ...Source) (*Database, error) {
-	db, c := load(sources)
+func Load(sources ...Source) (*Database, error) { return LoadWithout(nil, sources...) }
+
+// LoadWithout loads as [Load] does, but leaves out the rules of the given ids.
+// What an id names that no rule has, [UnknownIDs] tells.
+func LoadWithout(ids []string, sources ...Source) (*Database, error) {
+	db, c := load(sources, ids)
 	db.Unsupported = c.take(Unsupported)
 	if list := c.take(Mistake); len(list) > 0 {
 		return db, list
@@ -24,11 +28,11 @@ func Load(sources ...Source) (*Database, error) {
 	return db, nil
 }
 
-func load(sources []Source) (*Database, *collector) {
+func load(sources []Source, without []string) (*Database, *collector) {
 	c := newCollector(sources)
-	f := merge(sources, c)
+	f := merge(sources, without, c)
 	db := &Database{
-		Hash:    hashOf(sources),
+		Hash:    hashOf(sources, without),
 		Exclude: f.Exclude,
 		byName:  make(map[nameKey]*Probe, len(f.Probes)),
 	}

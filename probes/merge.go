@@ -2,6 +2,7 @@ package probes
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"sonde/match"
@@ -13,9 +14,13 @@ import (
 // an earlier one opens that probe again, so that families in several files
 // share it. The error is a [Problems] with every mistake; the file holds what
 // is good.
-func Merge(sources ...Source) (*grammar.File, error) {
+func Merge(sources ...Source) (*grammar.File, error) { return MergeWithout(nil, sources...) }
+
+// MergeWithout merges as [Merge] does, but leaves out the rules of the given
+// ids.
+func MergeWithout(ids []string, sources ...Source) (*grammar.File, error) {
 	c := newCollector(sources)
-	f := merge(sources, c)
+	f := merge(sources, ids, c)
 	if list := c.take(Mistake); len(list) > 0 {
 		return f, list
 	}
@@ -29,6 +34,7 @@ type merger struct {
 	probes map[probeKey]*grammar.Probe
 	names  map[nameKey]*grammar.Probe
 	null   *grammar.Probe
+	front  map[*grammar.Probe][]match.Rule // of overlays: to stand before a probe's own
 }
 
 type nameKey struct{ protocol, name string }
@@ -38,37 +44,65 @@ type probeKey struct {
 	payload string
 }
 
-func merge(sources []Source, c *collector) *grammar.File {
+func merge(sources []Source, without []string, c *collector) *grammar.File {
 	m := &merger{
 		collector: c,
 		file:      &grammar.File{Name: "merged"},
 		probes:    map[probeKey]*grammar.Probe{},
 		names:     map[nameKey]*grammar.Probe{},
+		front:     map[*grammar.Probe][]match.Rule{},
 	}
 	for _, s := range sources {
-		f, err := grammar.Parse(s.Name, s.Data)
-		c.addGrammar(err)
-		m.file.Exclude = m.file.Exclude.Union(f.Exclude)
-		for _, p := range f.Probes {
-			m.add(p)
+		if !s.Overlay {
+			m.read(s, func(p *grammar.Probe) { m.add(p) })
+		}
+	}
+	for _, s := range sources {
+		if s.Overlay {
+			m.read(s, m.lay)
 		}
 	}
 	m.checkIDs()
+	for _, p := range m.file.Probes {
+		p.Rules = slices.DeleteFunc(append(m.front[p], p.Rules...), func(r match.Rule) bool {
+			return r.ID != "" && slices.Contains(without, r.ID)
+		})
+	}
 	return m.file
 }
 
-func (m *merger) add(p *grammar.Probe) {
+func (m *merger) read(s Source, each func(*grammar.Probe)) {
+	f, err := grammar.Parse(s.Name, s.Data)
+	m.addGrammar(err)
+	m.file.Exclude = m.file.Exclude.Union(f.Exclude)
+	for _, p := range f.Probes {
+		each(p)
+	}
+}
+
+// lay adds a probe of an overlay: its rules go to the front.
+func (m *merger) lay(p *grammar.Probe) {
+	rules := p.Rules
+	p.Rules = nil
+	if to := m.add(p); to != nil {
+		m.front[to] = append(m.front[to], rules...)
+	}
+}
+
+// add gives the probe that p was joined to, p itself if it is new, or nil if
+// it was refused.
+func (m *merger) add(p *grammar.Probe) *grammar.Probe {
 	name := nameKey{p.Protocol, p.Name}
 	key := probeKey{name, string(p.Payload)}
 	if first, ok := m.probes[key]; ok {
 		m.reopen(first, p)
-		return
+		return first
 	}
 	if len(p.Payload) == 0 {
 		if m.null != nil {
 			m.collector.add(Mistake, p.Pos, fmt.Sprintf(
 				"second probe with an empty string: the first is %s at %v", m.null.Name, m.null.Pos))
-			return
+			return nil
 		}
 		m.null = p
 	}
@@ -81,6 +115,7 @@ func (m *merger) add(p *grammar.Probe) {
 	}
 	m.probes[key] = p
 	m.file.Probes = append(m.file.Probes, p)
+	return p
 }
 
 // reopen adds to first what again says. Where both give a setting the first
@@ -124,12 +159,13 @@ func pick[T uint16 | int | time.Duration](m *merger, first, again *grammar.Probe
 	}
 }
 
-// checkIDs reports ids that stand twice. The second loses its name.
+// checkIDs reports ids that stand twice. The second loses its name; those of
+// overlays come second.
 func (m *merger) checkIDs() {
 	seen := map[string]match.Position{}
-	for _, p := range m.file.Probes {
-		for i := range p.Rules {
-			r := &p.Rules[i]
+	check := func(rules []match.Rule) {
+		for i := range rules {
+			r := &rules[i]
 			if r.ID == "" {
 				continue
 			}
@@ -140,5 +176,11 @@ func (m *merger) checkIDs() {
 			}
 			seen[r.ID] = r.Pos
 		}
+	}
+	for _, p := range m.file.Probes {
+		check(p.Rules)
+	}
+	for _, p := range m.file.Probes {
+		check(m.front[p])
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"sonde/probes/data"
 )
@@ -14,6 +15,11 @@ import (
 type Source struct {
 	Name string // what positions call it
 	Data []byte
+
+	// Overlay puts the rules of the file before those that other sources have
+	// for the same probe. Its own probes are asked after theirs: who adds a
+	// line does not mean to change what is asked first.
+	Overlay bool
 }
 
 // Builtin gives the probe files that are part of the program, in the order of
@@ -38,12 +44,22 @@ func readAll(fsys fs.FS, pattern string) ([]Source, error) {
 }
 
 // hashOf is the SHA-256 of the contents, each behind its length, in lower-case
-// hex. Names do not count: the same lines are the same database.
-func hashOf(sources []Source) string {
+// hex. Names do not count: the same lines are the same database. What is an
+// overlay and which rules are left out counts.
+func hashOf(sources []Source, without []string) string {
 	h := sha256.New()
+	text := func(b []byte) {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(b))))
+		h.Write(b)
+	}
 	for _, s := range sources {
-		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(s.Data))))
-		h.Write(s.Data)
+		text(s.Data)
+		if s.Overlay {
+			h.Write([]byte("overlay"))
+		}
+	}
+	for _, id := range slices.Sorted(slices.Values(without)) {
+		text([]byte(id))
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
