@@ -70,7 +70,7 @@ would load.`,
 	}
 	c.PersistentFlags().StringVarP(&from.config, "config", "c", "",
 		"configuration `FILE` whose database it is: probes.d beside it, database.files and disable")
-	c.AddCommand(newLintCommand(&from), newListCommand(&from), newTestCommand(&from), newExportCommand(&from))
+	c.AddCommand(newLintCommand(&from), newListCommand(&from), newTestCommand(&from), newExportCommand(&from), newNewCommand())
 	return c
 }
 
