@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,14 +19,20 @@ import (
 // flaky is a Sink that is down for as long as its context says.
 type flaky struct {
 	memory
-	down bool
+	down atomic.Bool
 	slow time.Duration // of each delivery
+}
+
+func newFlaky() *flaky {
+	f := &flaky{memory: memory{accept: -1}}
+	f.down.Store(true)
+	return f
 }
 
 func (f *flaky) Name() string { return "flaky" }
 
 func (f *flaky) Deliver(ctx context.Context, rs []Record) (int, error) {
-	if f.down {
+	if f.down.Load() {
 		return 0, errors.New("connection refused\nby \x1b[2J")
 	}
 	time.Sleep(f.slow)
@@ -46,6 +53,7 @@ func (o *outbox) told() (lines []string) {
 func drainFor(t *testing.T, d *Drain, script func()) {
 	t.Helper()
 	d.Epoch, d.Log, d.FlushTimeout = testEpoch, slog.New(slog.DiscardHandler), time.Second
+	d.Health = new(Health)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- d.Run(ctx, func() {}) }()
@@ -59,7 +67,7 @@ func drainFor(t *testing.T, d *Drain, script func()) {
 func TestSinkDownIsToldOnceAndItsRecovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		box := &outbox{cursors: map[string]int64{}}
-		sink := &flaky{memory: memory{accept: -1}, down: true}
+		sink := newFlaky()
 		d := &Drain{Source: box, Sink: sink, MaxBacklog: 1000}
 		box.add(event.ServiceNew)
 		drainFor(t, d, func() {
@@ -67,7 +75,7 @@ func TestSinkDownIsToldOnceAndItsRecovery(t *testing.T) {
 			if r := d.Health.Report(); !r.Down || r.Failures < 10 {
 				t.Errorf("health %+v", r)
 			}
-			sink.down = false
+			sink.down.Store(false)
 			time.Sleep(time.Minute)
 		})
 		want := []string{"sensor.degraded sink flaky map[down_s:61]",
@@ -84,11 +92,11 @@ func TestSinkDownIsToldOnceAndItsRecovery(t *testing.T) {
 func TestShortOutageIsNotTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		box := &outbox{cursors: map[string]int64{}}
-		sink := &flaky{memory: memory{accept: -1}, down: true}
+		sink := newFlaky()
 		box.add(event.ServiceNew)
 		drainFor(t, &Drain{Source: box, Sink: sink, MaxBacklog: 1000}, func() {
 			time.Sleep(50 * time.Second)
-			sink.down = false
+			sink.down.Store(false)
 			time.Sleep(time.Hour)
 		})
 		if told := box.told(); len(told) > 0 || len(sink.got) != 1 {
@@ -102,7 +110,7 @@ func TestShortOutageIsNotTold(t *testing.T) {
 func TestBacklogDropsTheOldestAndSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		box := &outbox{cursors: map[string]int64{}}
-		sink := &flaky{memory: memory{accept: -1}, down: true}
+		sink := newFlaky()
 		d := &Drain{Source: box, Sink: sink, MaxBacklog: 1000}
 		const events = 10_000
 		drainFor(t, d, func() {
@@ -112,7 +120,7 @@ func TestBacklogDropsTheOldestAndSaysSo(t *testing.T) {
 				}
 				time.Sleep(time.Minute)
 			}
-			sink.down = false
+			sink.down.Store(false)
 			time.Sleep(time.Minute)
 		})
 		have := map[int64]int{}
@@ -179,8 +187,8 @@ func TestReopenReachesTheSink(t *testing.T) {
 		drainFor(t, &Drain{Source: &outbox{cursors: map[string]int64{}}, Sink: sink, Reopen: reopen}, func() {
 			reopen <- struct{}{}
 			time.Sleep(time.Millisecond)
-			if sink.times != 1 {
-				t.Errorf("reopened %d times at once, want 1", sink.times)
+			if n := sink.times.Load(); n != 1 {
+				t.Errorf("reopened %d times at once, want 1", n)
 			}
 		})
 	})
@@ -188,7 +196,7 @@ func TestReopenReachesTheSink(t *testing.T) {
 
 type reopened struct {
 	memory
-	times int
+	times atomic.Int32
 }
 
-func (r *reopened) Reopen() error { r.times++; return nil }
+func (r *reopened) Reopen() error { r.times.Add(1); return nil }
