@@ -135,10 +135,14 @@ func (v *Visitor) Begin(ep probes.Endpoint, known session.Remembered,
 func (v *Visitor) post(s *visit) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.closed || !s.loop.Post(s.begin) {
+	if v.closed {
 		return false
 	}
-	v.alive.Add(1)
+	v.alive.Add(1) // before the loop has it, which may end it at once
+	if !s.loop.Post(s.begin) {
+		v.alive.Done()
+		return false
+	}
 	return true
 }
 
