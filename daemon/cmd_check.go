@@ -13,17 +13,24 @@ import (
 )
 
 func newCheckCommand() *cobra.Command {
-	var path string
+	var path, state string
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Validate a configuration: every error with line and column",
 		Long: `Reads a configuration as the daemon would, with conf.d, exclude.d and probes.d
 beside it, and prints every mistake with file, line, column and remedy, and reads
 the certificates and keys of the outputs. It asks nothing of
-the network and changes nothing, so it fits into configuration management.`,
-		Example: "  sonde check -c /etc/sonde/sonde.toml",
-		Args:    noArgs,
+the network and changes nothing, so it fits into configuration management.
+
+With --state it reads a state directory or a backup instead, all of it, and says
+whether it is whole. Of a large store that takes minutes.`,
+		Example: `  sonde check -c /etc/sonde/sonde.toml
+  sonde check --state /var/backups/sonde.db`,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if state != "" {
+				return checkState(c, state)
+			}
 			cfg, err := readConfig(path)
 			if err != nil {
 				return err
@@ -46,6 +53,7 @@ the network and changes nothing, so it fits into configuration management.`,
 		},
 	}
 	addConfigFlag(c, &path)
+	c.Flags().StringVar(&state, "state", "", "check this state directory or backup `PATH` instead")
 	return c
 }
 

@@ -120,9 +120,7 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 	if d.db, err = d.loadDatabase(d.cfg); err != nil {
 		return err
 	}
-	all, perWatch := rulesOf(d.cfg)
-	d.store, err = inventory.Open(ctx, inventory.Config{Dir: d.cfg.Sensor.StateDir,
-		Sensor: d.cfg.Sensor.Name, Version: version, Rules: all, Watches: perWatch, Log: d.log})
+	damage, err := d.openStore(ctx)
 	if err != nil {
 		return err
 	}
@@ -147,6 +145,11 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 	}
 	if err := d.record(ctx, event.SensorStarted, "the sensor started, version "+version); err != nil {
 		return err
+	}
+	if damage != "" {
+		if err := d.record(ctx, event.SensorDegraded, damage); err != nil {
+			return err
+		}
 	}
 	d.started = true
 	if d.discovery, err = d.machine.net.method(d.cfg.Discovery.Method); err != nil {

@@ -77,7 +77,7 @@ to a JSON file and to syslog.`,
 	root.AddCommand(
 		newRunCommand(), newScanCommand(), newMatchCommand(), newDatabaseCommand(),
 		newCheckCommand(), newPlanCommand(), newInventoryCommand(), newEventsCommand(), newVersionCommand(),
-		newManCommand(),
+		newBackupCommand(), newRestoreCommand(), newManCommand(),
 	)
 	return root
 }

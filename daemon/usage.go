@@ -87,6 +87,17 @@ func someArgs(what string) cobra.PositionalArgs {
 	}
 }
 
+// exactly asks for n arguments, and shows the first example.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != n {
+			example, _, _ := strings.Cut(strings.TrimSpace(c.Example), "\n")
+			return usageError{fmt.Errorf("%s needs %s, as in '%s'", c.Name(), what, example)}
+		}
+		return nil
+	}
+}
+
 // oneOf checks the value of a flag that is a choice.
 func oneOf(flag, value string, allowed ...string) error {
 	if slices.Contains(allowed, value) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 )
 
 // backupPath is where the store at path is kept as it was with an older schema,
@@ -18,11 +19,34 @@ func isFile(path string) bool {
 	return err == nil && fi.Mode().IsRegular()
 }
 
+// Backup writes the store as it is now to a new file, which is checked wholly. A
+// daemon that writes to the store meanwhile is not held up. A backup that was cut
+// short has the name with ".part" behind.
+func (r *Reader) Backup(ctx context.Context, to string) error {
+	if _, err := os.Lstat(to); err == nil {
+		return fmt.Errorf("backup to %s: %w; name another file, or remove it", to, fs.ErrExist)
+	}
+	c, err := r.db.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("backup to %s: %w", to, err)
+	}
+	// Of this connection, which is not used again, alone: it writes to the backup.
+	_, err = c.ExecContext(ctx, "pragma query_only(off)")
+	if err == nil {
+		err = backup(ctx, c, to)
+	}
+	_, off := c.ExecContext(context.WithoutCancel(ctx), "pragma query_only(on)")
+	if err := errors.Join(err, off, c.Close()); err != nil {
+		return fmt.Errorf("backup to %s: %w", to, err)
+	}
+	return nil
+}
+
 // backup writes the database to a file that replaces an older one of that name
-// only when it is whole and on disk.
+// only when it is whole, checked and on disk.
 func backup(ctx context.Context, c *sql.Conn, to string) (err error) {
 	part := to + ".part"
-	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := removeIfThere(part); err != nil {
 		return err
 	}
 	if err := touch(part); err != nil { // with our mode
@@ -36,10 +60,29 @@ func backup(ctx context.Context, c *sql.Conn, to string) (err error) {
 	if _, err := c.ExecContext(ctx, "vacuum into ?", part); err != nil {
 		return err
 	}
+	if err := checkFile(ctx, part); err != nil {
+		return fmt.Errorf("check it: %w", err)
+	}
 	if err := syncFile(part); err != nil {
 		return err
 	}
-	return os.Rename(part, to)
+	if err := os.Rename(part, to); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(to))
+}
+
+// checkFile checks a store that nobody writes to, wholly.
+func checkFile(ctx context.Context, path string) error {
+	db, err := sql.Open("sqlite", dsn(path, "ro")+"&immutable=1")
+	if err != nil {
+		return err
+	}
+	c, err := db.Conn(ctx)
+	if err == nil {
+		err = errors.Join(checkAll(ctx, c), c.Close())
+	}
+	return errors.Join(err, db.Close())
 }
 
 func syncFile(path string) error {

@@ -3,7 +3,10 @@ package inventory
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 )
 
 // quickCheck looks for damage of the file's structure, at about 500 MiB per
@@ -37,4 +40,44 @@ func checkWith(ctx context.Context, c *sql.Conn, pragma string) error {
 		return fmt.Errorf("%w: %s", ErrCorrupt, result)
 	}
 	return nil
+}
+
+// A Report is what a check found in a store that is whole.
+type Report struct {
+	Path      string
+	Schema    int
+	Endpoints int
+	Events    int // in its outbox
+	Epoch     int64
+}
+
+// Check reads all of a store and holds its indexes against its tables: of a state
+// directory, or of a backup. A daemon may go on writing meanwhile. Its error is an
+// [OpenError], which says so where the store is damaged.
+func Check(ctx context.Context, path string) (Report, error) {
+	dir := false
+	if fi, err := os.Stat(path); err == nil && fi.IsDir() {
+		path, dir = filepath.Join(path, FileName), true
+	}
+	rep := Report{Path: path}
+	r, err := openFile(ctx, path, dir)
+	if err != nil {
+		return rep, openError(path, err)
+	}
+	err = r.check(ctx, &rep)
+	return rep, openError(path, errors.Join(err, r.Close()))
+}
+
+func (r *Reader) check(ctx context.Context, rep *Report) error {
+	c, err := r.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	rep.Schema = r.schema
+	err = checkAll(ctx, c)
+	if err == nil {
+		err = c.QueryRowContext(ctx, `select (select count(*) from endpoints), (select count(*) from outbox),
+			coalesce((select value from meta where key = ?), 0)`, metaEpoch).Scan(&rep.Endpoints, &rep.Events, &rep.Epoch)
+	}
+	return errors.Join(err, c.Close())
 }

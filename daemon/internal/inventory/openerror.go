@@ -16,6 +16,7 @@ var (
 	ErrInUse       = errors.New("in use")
 	ErrNotWritable = errors.New("not writable")
 	ErrCorrupt     = errors.New("damaged")
+	ErrForeign     = errors.New("it belongs to another program") // is ErrCorrupt, too
 	ErrNewerSchema = errors.New("written by a newer sonde")
 	ErrNoStore     = errors.New("no store there")
 )
@@ -44,8 +45,8 @@ func (e *OpenError) Unwrap() error { return e.Err }
 const (
 	remedyInUse   = "stop it first, or give this one another state directory"
 	remedyWrite   = "give the user that runs sonde write permission there, or set another state directory"
-	remedyCorrupt = "move it away together with its -wal file and start again, or restore a backup"
-	remedyNewer   = "run that sonde, or restore a backup made before the upgrade"
+	remedyCorrupt = "restore a backup with 'sonde restore FILE', or move it away with its -wal file and start again"
+	remedyNewer   = "run that sonde, or go back with 'sonde restore FILE' and a backup made before the upgrade"
 	remedyNone    = "start the daemon first, or name the right state directory"
 	remedyFull    = "free some space on that file system"
 )

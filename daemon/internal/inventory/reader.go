@@ -29,14 +29,16 @@ type Reader struct {
 // temporary files, which Close removes. Its error is an [OpenError].
 func OpenReadOnly(ctx context.Context, dir string) (*Reader, error) {
 	path := filepath.Join(dir, FileName)
-	r, err := openReadOnly(ctx, dir, path)
+	r, err := openFile(ctx, path, true)
 	if err != nil {
 		return nil, openError(path, err)
 	}
 	return r, nil
 }
 
-func openReadOnly(ctx context.Context, dir, path string) (*Reader, error) {
+// openFile opens a store for reading; inUse says that somebody may be writing to
+// it, as its directory's lock tells.
+func openFile(ctx context.Context, path string, inUse bool) (*Reader, error) {
 	f, err := os.Open(path) // names a missing file or permission better than SQLite
 	if err != nil {
 		return nil, err
@@ -47,7 +49,7 @@ func openReadOnly(ctx context.Context, dir, path string) (*Reader, error) {
 		return nil, err
 	}
 	switch {
-	case locked(dir):
+	case inUse && locked(filepath.Dir(path)):
 		return newReader(ctx, path, "")
 	case err != nil || wal.Size() == 0:
 		// At rest and whole. Without a log SQLite would want to begin one.

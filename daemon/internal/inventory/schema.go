@@ -41,6 +41,13 @@ func migrate(ctx context.Context, c *sql.Conn, path string) error {
 			return fmt.Errorf("schema %d to %d: %w", v, v+1, err)
 		}
 	}
+	if version > 0 && version < schemaVersion {
+		for old := 1; old < version; old++ { // one step back is what there is a way for
+			if err := removeIfThere(backupPath(path, old)); err != nil {
+				return err
+			}
+		}
+	}
 	return isOurs(ctx, c)
 }
 
@@ -65,7 +72,7 @@ func step(ctx context.Context, c *sql.Conn, v int) error {
 func isOurs(ctx context.Context, c *sql.Conn) error {
 	id, err := pragmaInt(ctx, c, "application_id")
 	if err == nil && id != applicationID {
-		err = fmt.Errorf("%w: it belongs to another program", ErrCorrupt)
+		err = fmt.Errorf("%w: %w", ErrCorrupt, ErrForeign)
 	}
 	return err
 }

@@ -105,6 +105,9 @@ func (s *Store) open(ctx context.Context, path string, cfg Config) (err error) {
 	if err := touch(path); err != nil {
 		return err
 	}
+	if err := syncDir(cfg.Dir); err != nil { // a synced commit needs a file that is found again
+		return err
+	}
 	s.db, err = sql.Open("sqlite", dsn(path, "rwc",
 		"busy_timeout(5000)",
 		"auto_vacuum(incremental)", // before the first table is made
@@ -238,6 +241,20 @@ func (s *Store) Sensor() event.Sensor { return s.sensor }
 // Epoch is the Unix time of the store's creation in nanoseconds: sequence
 // numbers count within it.
 func (s *Store) Epoch() int64 { return s.epoch }
+
+// NewEpoch lets sequence numbers begin anew, in an empty outbox without cursors:
+// when receivers have seen more of this epoch than the store knows, as it is an
+// older copy. It must be called before anything is recorded.
+func (s *Store) NewEpoch(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	if err := newEpoch(ctx, s.conn, now); err != nil {
+		return err
+	}
+	s.epoch, s.seq = now.UnixNano(), 0
+	return writeMeta(ctx, s.conn, metaClean, 0)
+}
 
 // Close notes a clean end and leaves the file so that it can be read without
 // write permission. Later calls return what the first one did.
