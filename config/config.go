@@ -27,6 +27,7 @@ import (
 // resolved, so any number of goroutines may share it.
 type Config struct {
 	Sensor      Sensor
+	State       State
 	Identity    Identity
 	Watches     []Watch
 	Maintenance []Maintenance

@@ -30,6 +30,7 @@ func allKeys() []string {
 		}
 	}
 	add("sensor.", keysOf(sensorTable)...)
+	add("state.", keysOf(stateTable)...)
 	add("identity.", keysOf(identityTable)...)
 	add("watch.", keysOf(watchTable)...)
 	add("limits.", keysOf(limitsTable)...)
@@ -109,6 +110,8 @@ func TestEveryKeyDoesSomething(t *testing.T) {
 		"limits.connect_timeout": `"900ms"`, "limits.max_answer": `"4KiB"`, "limits.tries": "1", "limits.connections": "501", "limits.packets_per_second": "999",
 		"discovery.method": `"syn"`, "discovery.source_ports": `"2000-2100"`, "passive.interfaces": `["eth1"]`,
 		"identity.contact": `"a@example.org"`, "identity.user_agent": `"x"`, "identity.ehlo_name": `"a.example"`,
+		"state.events_for": `"10d"`, "state.history_for": `"10d"`, "state.gone_for": `"700d"`,
+		"state.events_most": "5000", "state.history_most": "5000", "state.max_size": `"1GiB"`, "state.min_free": `"1GiB"`,
 		"sensor.log_level": `"debug"`, "sensor.state_dir": `"/x"`,
 		"output.json.max_size": `"1MiB"`, "output.syslog.target": `"/x"`, "output.syslog.facility": `"user"`,
 		"output.json.path": `"x.json"`, "output.json.format": `"ecs"`, "output.json.max_backlog": "100",

@@ -34,6 +34,7 @@ func Default() *Config {
 func defaults() Config {
 	return Config{
 		Sensor:  Sensor{LogLevel: "info"},
+		State:   defaultState(),
 		Watches: []Watch{loopbackWatch()},
 		Limits: Limits{
 			PacketsPerSecond:            1000,

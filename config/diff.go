@@ -14,7 +14,7 @@ type Change struct {
 	Removed []string // … of the old file
 	Changed []string // … of the new file
 
-	Identity, Limits, Discovery, Passive, Confirm, Database, Output, Excluded, Maintenance bool
+	State, Identity, Limits, Discovery, Passive, Confirm, Database, Output, Excluded, Maintenance bool
 
 	// Restart names what cannot be changed while running.
 	Restart []string
@@ -26,6 +26,7 @@ func (d Change) IsZero() bool { return reflect.DeepEqual(d, Change{}) }
 // Diff says what is different in now. Watches are told apart by name.
 func Diff(old, now *Config) Change {
 	d := Change{
+		State:       old.State != now.State,
 		Identity:    old.Identity != now.Identity,
 		Limits:      old.Limits != now.Limits,
 		Discovery:   old.Discovery != now.Discovery,

@@ -11,6 +11,7 @@ import (
 
 var rootTable = table[Config]{
 	"sensor":      sub(func(c *Config) *Sensor { return &c.Sensor }, sensorTable),
+	"state":       sub(func(c *Config) *State { return &c.State }, stateTable),
 	"identity":    sub(func(c *Config) *Identity { return &c.Identity }, identityTable),
 	"watch":       watches,
 	"maintenance": maintenances,

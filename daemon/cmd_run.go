@@ -67,6 +67,7 @@ type daemon struct {
 
 	db      *probes.Database
 	started bool // sensor.started is recorded
+	disk    diskState
 
 	sinksMu sync.Mutex
 	sinks   map[string]*sinkState // by name
@@ -115,7 +116,7 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 	}
 	defer func() { err = errors.Join(err, conversations.Close()) }()
 	d.machine = machine{loops: conversations.Loops(), sockets: conversations.Stats, net: openNetwork(d.log),
-		beat: d.watchdog(), outputs: d.countOutputs}
+		beat: d.watchdog(), held: d.disk.held.Load, outputs: d.countOutputs}
 	defer func() { err = errors.Join(err, d.machine.net.Close()) }()
 	if d.db, err = d.loadDatabase(d.cfg); err != nil {
 		return err
@@ -170,6 +171,8 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 func (d *daemon) generation(ctx context.Context, hup <-chan os.Signal) (again bool, err error) {
 	d.store.SetRules(rulesOf(d.cfg))
 	d.orders.SetWindows(windowsOf(d.cfg))
+	d.store.SetRetention(retentionOf(d.cfg))
+	d.checkRoom(d.cfg)
 	if err := d.beginCursors(ctx); err != nil {
 		return false, err
 	}
@@ -202,7 +205,7 @@ func (d *daemon) generation(ctx context.Context, hup <-chan os.Signal) (again bo
 	}()
 	next := make(chan plan, 1)
 	err = task.Run(watchCtx, nil, append(work.tasks(),
-		&reloader{d: d, hup: hup, next: next, stop: stopWatch}, &rematcher{d},
+		&reloader{d: d, hup: hup, next: next, stop: stopWatch}, &rematcher{d}, &diskGuard{d, diskFree},
 		&readyNotice{d: d, after: emitReady})...)
 
 	select {

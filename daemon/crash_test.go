@@ -4,15 +4,12 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,36 +31,65 @@ const (
 	toldWithin = 2 * time.Minute
 )
 
-// crashCounts says at which passes a point kills if not at the first and at
-// two in the middle of the work: a file is rotated, a sweep ends, and a
-// heartbeat comes, every few seconds only.
-var crashCounts = map[string][]int{
-	"json.rotate.before": {1, 1}, "json.rotate.renamed": {1, 1}, "json.rotate.opened": {1, 1},
-	"store.pass.before": {1, 2, 3}, "store.pass.after": {1, 2, 3},
-	"store.record.before": {1, 2, 4}, "store.record.after": {1, 2, 4},
+// crashSeldom are the points that are passed every ten seconds at most: each is
+// planned less often than the others, and at its first pass.
+var crashSeldom = []string{"json.rotate.", "json.compress.", "store.trim.", "store.vacuum.", "store.pass.", "store.record."}
+
+func seldom(point string) bool {
+	return slices.ContainsFunc(crashSeldom, func(s string) bool { return strings.HasPrefix(point, s) })
 }
 
-// TestCrashCampaign kills the real daemon at every named point while real
-// services start, change and stop, and checks that in the end each change was
-// told exactly once. KILLS=n adds n lives with random points.
+// TestCrashCampaign kills the real daemon while real services start, change and
+// stop: KILLS times, half of them at named points and half at any instant, and
+// checks that in the end each change was told exactly once.
 func TestCrashCampaign(t *testing.T) {
-	c := newCampaign(t)
-	for _, f := range c.plan() {
-		c.life(f.point, f.pass)
+	crash(newCampaign(t, t.TempDir(), kills(t)))
+}
+
+// TestCrashPowerCuts does so on a file system of which each death takes what was
+// not synced.
+func TestCrashPowerCuts(t *testing.T) {
+	d := newDisk(t)
+	c := newCampaign(t, d.mount, kills(t))
+	c.powerOff, c.powerOn = d.shutDown, d.replug
+	crash(c)
+}
+
+// kills is how often: once at each point, if nothing is said.
+func kills(t *testing.T) int {
+	s := os.Getenv("KILLS")
+	if s == "" {
+		return 0
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatalf("KILLS=%s: %v", s, err)
+	}
+	return n
+}
+
+func crash(c *campaign) {
+	for _, l := range c.plan() {
+		c.life(l)
 	}
 	c.last()
 	for _, point := range campaignPoints() {
-		t.Logf("%-22s hit %d times", point, c.hits[point])
+		c.t.Logf("%-22s hit %d times", point, c.hits[point])
 		if c.hits[point] == 0 {
-			t.Errorf("%s was never hit", point)
+			c.t.Errorf("%s was never hit", point)
 		}
 	}
+	c.t.Logf("%-22s %d times", "at any instant", c.hits[""])
 	c.verify()
-	t.Logf("syslog: %d of %d events came, %d came twice",
+	c.t.Logf("syslog: %d of %d events came, %d came twice",
 		c.syslog.distinct(), c.wantSyslog, c.syslog.total()-c.syslog.distinct())
-	t.Logf("changes of services: %d, integrity checks: %d", c.changes(), c.checks)
-	fmt.Printf("crash: kills=%d events=%d lost=%d doubled=%d corrupt=%d\n",
-		c.kills, c.events, c.lost, c.doubled, c.corrupt)
+	if missing := c.wantSyslog - c.syslog.distinct(); missing != 0 {
+		c.t.Errorf("%d events are not at the syslog receiver", missing)
+		c.lost += max(0, missing)
+	}
+	c.t.Logf("changes of services: %d, integrity checks: %d", c.changes(), c.checks)
+	fmt.Printf("%s: kills=%d events=%d lost=%d doubled=%d corrupt=%d\n",
+		c.t.Name(), c.kills, c.events, c.lost, c.doubled, c.corrupt)
 }
 
 // A campaign is one state directory, its services, and what was found out.
@@ -71,11 +97,14 @@ type campaign struct {
 	t        *testing.T
 	bin, dir string
 	config   string
-	rng      *rand.Rand
-	actors   []*actor
-	syslog   *receiver
-	driving  sync.WaitGroup
-	enough   chan struct{} // closed when no further change shall begin
+	many     int // lives
+
+	powerOff, powerOn func() // take what was not synced
+	rng               *rand.Rand
+	actors            []*actor
+	syslog            *receiver
+	driving           sync.WaitGroup
+	enough            chan struct{} // closed when no further change shall begin
 
 	mu  sync.Mutex
 	log *eventLog
@@ -85,8 +114,9 @@ type campaign struct {
 	lost, doubled, corrupt, wantSyslog int
 }
 
-func newCampaign(t *testing.T) *campaign {
-	c := &campaign{t: t, bin: filepath.Join(t.TempDir(), "sonde"), dir: t.TempDir(),
+func newCampaign(t *testing.T, dir string, many int) *campaign {
+	c := &campaign{t: t, bin: filepath.Join(t.TempDir(), "sonde"), dir: t.TempDir(), many: many,
+		powerOff: func() {}, powerOn: func() {},
 		rng:    rand.New(rand.NewPCG(uint64(os.Getpid()), uint64(time.Now().UnixNano()))),
 		enough: make(chan struct{}), hits: map[string]int{}, syslog: newReceiver(t)}
 	out, err := exec.Command("go", "build", "-tags", "faultpoints", "-o", c.bin, ".").CombinedOutput()
@@ -94,7 +124,11 @@ func newCampaign(t *testing.T) *campaign {
 		t.Fatalf("build the daemon: %v\n%s", err, out)
 	}
 	c.config = filepath.Join(c.dir, "sonde.toml")
-	c.log = newEventLog(filepath.Join(c.dir, "state"))
+	c.log = newEventLog(filepath.Join(dir, "state"))
+	probes := filepath.Join(c.dir, "ssh.probes") // few, as each life reads them
+	if err := os.WriteFile(probes, []byte(crashProbes), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	text := fmt.Sprintf(`
 [sensor]
 state_dir = %q
@@ -113,6 +147,8 @@ changed_visits = 2
 changed_over = "200ms"
 closed_visits = 2
 closed_after = "200ms"
+[database]
+files = [%q]
 [output]
 heartbeat_every = "1s"
 [output.json]
@@ -121,7 +157,7 @@ keep = 1000
 [output.syslog]
 enabled = true
 target = "udp://%s"
-`, c.log.dir, loopback(1), crashServices, crashPort, c.syslog.addr())
+`, c.log.dir, loopback(1), crashServices, crashPort, probes, c.syslog.addr())
 	if err := os.WriteFile(c.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -145,59 +181,73 @@ func campaignPoints() []string {
 	})
 }
 
-// A faultAt is a point and at which pass it kills.
-type faultAt struct {
+// crashProbes are what identifies the services.
+const crashProbes = `Probe TCP NULL q||
+totalwaitms 6000
+# id: ssh.openssh
+match ssh m|^SSH-([\d.]+)-OpenSSH_([\w.]+)\r?\n| p/OpenSSH/ v/$2/ i/protocol $1/ cpe:/a:openbsd:openssh:$2/
+`
+
+// A lifetime ends at a point's pass, or after some time.
+type lifetime struct {
 	point string
 	pass  int
+	after time.Duration
 }
 
-// plan gives the lives: each point with each of its counts, in random order.
-func (c *campaign) plan() []faultAt {
+// plan gives the lives: each point at least once, in random order, and as many
+// again at any instant, up to what is asked for.
+func (c *campaign) plan() []lifetime {
 	// The first of all lines is a header, and torn.
-	plan := []faultAt{{"json.write.short", 1}}
-	for _, point := range campaignPoints() {
-		counts, ok := crashCounts[point]
-		if !ok {
-			counts = []int{1, 2 + c.rng.IntN(5), 7 + c.rng.IntN(9)}
-		}
-		for _, n := range counts {
-			plan = append(plan, faultAt{point, n})
+	plan := []lifetime{{point: "json.write.short", pass: 1}}
+	for round := 0; round == 0 || len(plan) < c.many; round++ {
+		points := slices.DeleteFunc(campaignPoints(), func(p string) bool { return round%10 > 0 && seldom(p) })
+		c.rng.Shuffle(len(points), func(i, j int) { points[i], points[j] = points[j], points[i] })
+		for _, p := range points {
+			pass := 1
+			if !seldom(p) {
+				pass += c.rng.IntN(12)
+			}
+			plan = append(plan, lifetime{point: p, pass: pass},
+				lifetime{after: time.Duration(c.rng.Int64N(int64(anyInstant)))})
 		}
 	}
-	rest := plan[1:]
-	c.rng.Shuffle(len(rest), func(i, j int) { rest[i], rest[j] = rest[j], rest[i] })
-	more, _ := strconv.Atoi(os.Getenv("KILLS"))
-	for range more {
-		points := campaignPoints()
-		point := points[c.rng.IntN(len(points))]
-		pass := 1 + c.rng.IntN(10)
-		if counts, ok := crashCounts[point]; ok {
-			pass = counts[c.rng.IntN(len(counts))]
-		}
-		plan = append(plan, faultAt{point, pass})
-	}
-	return plan
+	return plan[:max(c.many, 1+2*len(campaignPoints()))]
 }
 
-// life runs the daemon until the point kills it.
-func (c *campaign) life(point string, pass int) {
-	name := fmt.Sprintf("%s:%d", point, pass)
+// anyInstant is how long a life lasts at most that no point ends: until it has
+// started, made visits, and told of them.
+const anyInstant = 1500 * time.Millisecond
+
+// life runs the daemon until the point or the time kills it.
+func (c *campaign) life(l lifetime) {
+	name := ""
+	limit := l.after
+	if l.point != "" {
+		name, limit = fmt.Sprintf("%s:%d", l.point, l.pass), hitWithin
+	}
 	cmd, stderr := c.start(name)
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	select {
 	case <-ended:
-	case <-time.After(hitWithin):
+	case <-time.After(limit):
+		c.powerOff()
 		_ = cmd.Process.Kill()
 		<-ended
-		c.t.Errorf("%s: not passed within %v", name, hitWithin)
-		return
+		if l.point != "" {
+			c.t.Errorf("%s: not passed within %v", name, hitWithin)
+		}
 	}
 	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if !ok || !status.Signaled() || status.Signal() != syscall.SIGKILL {
 		c.t.Fatalf("%s: the daemon ended by itself: %v\n%s", name, cmd.ProcessState, stderr)
 	}
-	c.hits[point]++
+	if l.point != "" {
+		c.powerOff()
+	}
+	c.powerOn()
+	c.hits[l.point]++
 	c.kills++
 	c.checkIntegrity(name)
 }
@@ -285,106 +335,6 @@ func (c *campaign) await(what string, done func() bool) bool {
 func (c *campaign) changes() (n int) {
 	for _, a := range c.actors {
 		n += len(a.expect)
-	}
-	return n
-}
-
-// An actor is a service and what must have been told of it.
-type actor struct {
-	g       *greeter
-	rng     *rand.Rand
-	version int // running number; none is used twice, as the old one is no news
-	up      bool
-	expect  []tale
-}
-
-// A tale is what one event says.
-type tale struct {
-	action            event.Action
-	version, previous string
-}
-
-func newActor(t *testing.T, at netip.AddrPort, seed uint64) *actor {
-	return &actor{g: newGreeter(t, at), rng: rand.New(rand.NewPCG(seed, 1))}
-}
-
-func (a *actor) name() string { return fmt.Sprintf("9.%dp1", a.version) }
-
-// begin starts the service for the first time.
-func (a *actor) begin() {
-	a.version++
-	a.up = true
-	a.g.say(ssh(a.name()))
-	a.expect = append(a.expect, tale{event.ServiceBaseline, a.name(), ""})
-}
-
-// step makes the next change.
-func (a *actor) step() {
-	was := a.name()
-	switch {
-	case a.up && a.rng.IntN(3) == 0:
-		a.g.stop()
-		a.up = false
-		a.expect = append(a.expect, tale{event.ServiceGone, was, ""})
-		return
-	case a.up:
-		a.version++
-		a.expect = append(a.expect, tale{event.ServiceChanged, a.name(), was})
-	case a.rng.IntN(2) == 0:
-		a.expect = append(a.expect, tale{event.ServiceReturned, was, ""})
-	default:
-		a.version++
-		a.expect = append(a.expect, tale{event.ServiceReturned, a.name(), was})
-	}
-	a.up = true
-	a.g.say(ssh(a.name()))
-}
-
-// receiver takes syslog datagrams and keeps the ids in them.
-type receiver struct {
-	conn net.PacketConn
-	mu   sync.Mutex
-	ids  map[string]int
-}
-
-func newReceiver(t *testing.T) *receiver {
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &receiver{conn: conn, ids: map[string]int{}}
-	done := make(chan struct{})
-	go func() { defer close(done); r.serve() }()
-	t.Cleanup(func() { conn.Close(); <-done })
-	return r
-}
-
-var syslogID = regexp.MustCompile(` id="([0-9a-f]{32})"`)
-
-func (r *receiver) serve() {
-	buf := make([]byte, 64<<10)
-	for {
-		n, _, err := r.conn.ReadFrom(buf)
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if m := syslogID.FindSubmatch(buf[:n]); m != nil {
-			r.mu.Lock()
-			r.ids[string(m[1])]++
-			r.mu.Unlock()
-		}
-	}
-}
-
-func (r *receiver) addr() string { return r.conn.LocalAddr().String() }
-
-func (r *receiver) distinct() int { r.mu.Lock(); defer r.mu.Unlock(); return len(r.ids) }
-
-func (r *receiver) total() (n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, count := range r.ids {
-		n += count
 	}
 	return n
 }

@@ -200,8 +200,10 @@ func (c *campaign) place(name string, i int, line []byte, seq int64, rows []inve
 }
 
 // tornOf says whether a line that is not JSON is the beginning of what was
-// written again behind it.
+// written again behind it. After a power cut a file system may know that the file
+// grew, and not by what: that reads as zeros.
 func tornOf(line []byte, i int, lines [][]byte, rows []inventory.Row, next int) bool {
+	line = bytes.TrimRight(line, "\x00")
 	if bytes.HasPrefix(line, []byte(`{"schema":"sonde/1","action":"file.header"`)) {
 		return i == 0 && len(lines) > 1
 	}

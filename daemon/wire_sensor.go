@@ -49,8 +49,9 @@ type machine struct {
 	loops   []engine.Loop // of all visits
 	sockets func() engine.Stats
 	net     *network
-	beat    func() // see sensor.Config
-	seed    uint64 // of the rhythm of visits, this sensor's own
+	beat    func()      // see sensor.Config
+	held    func() bool // see sensor.Config
+	seed    uint64      // of the rhythm of visits, this sensor's own
 	orders  sensor.Orders
 	outputs func(context.Context) map[string]int
 }
@@ -104,7 +105,8 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 	sc := sensor.Config{Inventory: store, Visits: l.visits(), HostVisits: l.perHost(),
 		Elapsed: elapsed, Seed: m.seed, Orders: m.orders, HeartbeatEvery: cfg.Output.HeartbeatEvery,
 		Quarantine: sensor.DefaultQuarantine, Fingerprint: marks(cfg.Database.Intensity), Careful: lim.Careful,
-		Sockets: m.sockets, Discovery: p.counts, Outputs: m.outputs, Now: time.Now, Beat: m.beat, Log: log}
+		Sockets: m.sockets, Discovery: p.counts, Outputs: m.outputs, Now: time.Now, Beat: m.beat,
+		Held: m.held, Log: log}
 	for i := range cfg.Watches {
 		sw, err := p.watch(cfg, &cfg.Watches[i], how, db)
 		if err != nil {

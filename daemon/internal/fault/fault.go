@@ -27,6 +27,9 @@ func Names() []string {
 		"store.record.after",   // recorded and committed
 		"store.cursor.before",  // a sink delivered, its cursor is behind
 		"store.cursor.after",   // its cursor is committed
+		"store.trim.done",      // what is too old or too much left, not committed
+		"store.vacuum.before",  // committed, its pages are not given back
+		"store.vacuum.after",   // some are
 		"json.write.before",    // a line is due
 		"json.write.short",     // half of a line is written
 		"json.write.after",     // the line is written, not synced

@@ -21,7 +21,8 @@ type Distress struct {
 }
 
 // Distress gives what was told of hosts in distress since a time, in order.
-// The outbox is where that is kept, for OutboxFor or MaxOutbox events.
+// The outbox is where that is kept, for the time and the number of events
+// that Retention names.
 func (r *Reader) Distress(ctx context.Context, since time.Time) ([]Distress, error) {
 	rows, err := r.db.QueryContext(ctx, `select event from outbox where at >= ? and action in (?, ?)
 		order by seq`, nanos(since), string(event.HostDistress), string(event.HostRecovered))

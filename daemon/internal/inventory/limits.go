@@ -21,15 +21,6 @@ const (
 	// each field limit their number.
 	MaxLeaves = 200
 
-	// MaxOutbox and OutboxFor bound the events that stay readable after
-	// every sink has them. Events that a sink still lacks always stay.
-	MaxOutbox = 100_000
-	OutboxFor = 30 * 24 * time.Hour
-
-	// MaxHistory and HistoryFor bound the history of all endpoints.
-	MaxHistory = 200_000
-	HistoryFor = 400 * 24 * time.Hour
-
 	// MaxScopes is how many distinct scopes of completed passes are known.
 	MaxScopes = 1024
 )
@@ -43,3 +34,30 @@ const (
 	// it is told with the identity seen last.
 	maxRestarts = 6
 )
+
+// Retention bounds what a store keeps.
+type Retention struct {
+	// Events that every sink has stay for EventsFor, and EventsMost of them.
+	// Events that a sink still lacks always stay.
+	EventsFor  time.Duration
+	EventsMost int
+
+	// The history of all endpoints together.
+	HistoryFor  time.Duration
+	HistoryMost int
+
+	// GoneFor is how long an endpoint is known that is gone, or whose watch was
+	// removed. One that is forgotten comes back as new.
+	GoneFor time.Duration
+
+	// MaxSize is how many bytes the file may hold. Over it, events and history
+	// leave before their time; endpoints never do.
+	MaxSize int64
+}
+
+// DefaultRetention gives the documented defaults.
+func DefaultRetention() Retention {
+	const day = 24 * time.Hour
+	return Retention{EventsFor: 30 * day, EventsMost: 100_000, HistoryFor: 400 * day, HistoryMost: 200_000,
+		GoneFor: 400 * day, MaxSize: 4 << 30}
+}

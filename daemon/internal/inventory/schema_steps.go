@@ -119,10 +119,10 @@ create table fingerprints (
 ) strict;
 `
 
-	// Which of the endpoints that are gone were so for longest: they are the
-	// ones that age out, and few of all.
+	// Which of the endpoints that are gone, or no longer watched, were so for
+	// longest: they are the ones that age out, and few of all.
 	schema3 = `
-create index endpoints_gone on endpoints (last_seen) where status = 'gone';
+create index endpoints_old on endpoints (last_seen) where status = 'gone' or retired = 1;
 `
 )
 

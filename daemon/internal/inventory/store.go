@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sonde/daemon/internal/event"
@@ -31,6 +32,8 @@ type Config struct {
 	// stand for DefaultRules.
 	Rules   Rules
 	Watches map[string]Rules
+
+	Keep Retention // the zero value stands for DefaultRetention
 
 	Now  func() time.Time // time.Now when nil
 	Rand io.Reader        // for the sensor's UUID; crypto/rand when nil
@@ -60,7 +63,10 @@ type Store struct {
 	epoch    int64
 	seq      int64 // of the last event committed
 	coverage coverage
-	wakes    []chan struct{}
+	keep     Retention
+
+	over  atomic.Bool // see Overfull
+	wakes []chan struct{}
 }
 
 // previous is how the run before this one ended.
@@ -98,6 +104,7 @@ func newStore(cfg Config) *Store {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.setRules(cfg.Rules, cfg.Watches)
+	s.setRetention(cfg.Keep)
 	return s
 }
 
@@ -113,6 +120,7 @@ func (s *Store) open(ctx context.Context, path string, cfg Config) (err error) {
 		"auto_vacuum(incremental)", // before the first table is made
 		"journal_mode(wal)",
 		"synchronous(full)", // a commit is on disk before a sink may see it
+		"journal_size_limit(67108864)",
 		"foreign_keys(on)"))
 	if err != nil {
 		return err
@@ -174,6 +182,11 @@ func (s *Store) begin(ctx context.Context, cfg Config) error {
 			return err
 		}
 	}
+	// What a host that nobody heard of since said of itself is of no use.
+	_, err = s.conn.ExecContext(ctx, `delete from hosts where alive < ?`, nanos(s.now().Add(-s.keep.GoneFor)))
+	if err != nil {
+		return err
+	}
 	s.sensor = event.Sensor{Name: cfg.Sensor, UUID: m.uuid, Version: cfg.Version}
 	s.epoch, s.seq, s.before = m.epoch, m.seq, m.previous()
 	if s.before.end == endCrash {
@@ -226,6 +239,20 @@ func (s *Store) setRules(all Rules, watches map[string]Rules) {
 		all = DefaultRules()
 	}
 	s.rules, s.watches = all, watches
+}
+
+// SetRetention replaces what bounds the store, for a new configuration.
+func (s *Store) SetRetention(keep Retention) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.setRetention(keep)
+}
+
+func (s *Store) setRetention(keep Retention) {
+	if keep == (Retention{}) {
+		keep = DefaultRetention()
+	}
+	s.keep = keep
 }
 
 func (s *Store) rulesOf(watch string) Rules {

@@ -34,7 +34,7 @@ func TestCursorsAndTrimming(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c.add(OutboxFor + time.Hour)
+	c.add(DefaultRetention().EventsFor + time.Hour)
 	remaining := func(want ...int64) {
 		t.Helper()
 		if err := s.Alive(t.Context()); err != nil {
@@ -93,7 +93,7 @@ func TestFreedPagesAreGivenBack(t *testing.T) {
 		}
 	}
 	before, _ := pragmaInt(t.Context(), s.conn, "page_count")
-	c.add(OutboxFor + time.Hour)
+	c.add(DefaultRetention().EventsFor + time.Hour)
 	if err := s.Alive(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -133,6 +133,8 @@ type Config struct {
 	// Outputs tells how far the outputs are behind, by name, for the heartbeat:
 	// outputsMost names at most. May be nil.
 	Outputs func(context.Context) map[string]int
+	// Held says that no visit and no sweep shall begin; may be nil.
+	Held func() bool
 	// Now is the wall clock. Elapsed is the time since some moment, which counts
 	// on while the machine sleeps; nil: as Now's own reading does, which may not.
 	Now     func() time.Time
@@ -313,6 +315,9 @@ func (s *Sensor) loop(ctx, durable context.Context) {
 // dispatch starts what is due: every sweep, and visits and looks as far as
 // there is room.
 func (s *Sensor) dispatch(ctx context.Context) {
+	if s.held() {
+		return
+	}
 	for ctx.Err() == nil {
 		e, ok := s.queue.Next(s.now(), len(s.air) < s.cfg.Visits)
 		switch {
@@ -327,9 +332,15 @@ func (s *Sensor) dispatch(ctx context.Context) {
 	}
 }
 
+func (s *Sensor) held() bool { return s.cfg.Held != nil && s.cfg.Held() }
+
 // arm sets the timer to what becomes due next. What is due already waits for
 // the end of a visit, which comes first, and looks again.
 func (s *Sensor) arm(t *time.Timer) {
+	if s.held() {
+		t.Stop() // the loop comes round for the beat
+		return
+	}
 	next, ok := s.queue.NextDue()
 	if !ok {
 		t.Stop()

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"sonde/config"
+	"sonde/daemon/internal/event"
+)
+
+// guardEvery is how often the disk is looked at: at the rate of a busy sensor,
+// some 10 MiB a second, a twentieth of the default min_free.
+const guardEvery = time.Second
+
+// A diskGuard holds visits and sweeps back while the file system of the state
+// directory is nearly full: what could not be stored would be asked in vain. It
+// tells so, also when the store has grown over its bound.
+type diskGuard struct {
+	d    *daemon
+	free func(dir string) (int64, error)
+}
+
+// diskState is what the guard knows over generations.
+type diskState struct {
+	held     atomic.Bool // visits and sweeps are held back
+	low, big alarm
+}
+
+// An alarm is told once when it begins and once when it ends.
+type alarm struct{ is, told bool }
+
+// Name implements task.Task.
+func (*diskGuard) Name() string { return "disk" }
+
+// Run implements task.Task.
+func (g *diskGuard) Run(ctx context.Context, ready func()) error {
+	g.look(ctx)
+	ready()
+	t := time.NewTicker(guardEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+			g.look(ctx)
+		}
+	}
+}
+
+// look compares what is free, and what the store takes, with the configuration.
+func (g *diskGuard) look(ctx context.Context) {
+	d, cfg := g.d, g.d.cfg.State
+	free, err := g.free(d.cfg.Sensor.StateDir)
+	if err == nil {
+		// A little more before it goes on, so that it does not come and go.
+		low := free < cfg.MinFree || d.disk.held.Load() && free < cfg.MinFree+cfg.MinFree/8
+		d.disk.held.Store(low)
+		g.tell(ctx, &d.disk.low, low, fmt.Sprintf("%d MiB are free in %s, below state.min_free: no visit and no sweep begins",
+			free>>20, d.cfg.Sensor.StateDir), "enough is free on the disk again: visits and sweeps go on")
+	}
+	g.tell(ctx, &d.disk.big, d.store.Overfull(),
+		"the inventory alone is larger than state.max_size: no events and history are kept beside it",
+		"the inventory is smaller than state.max_size again")
+}
+
+// tell records the beginning or the end of an alarm. On a disk that is full that
+// may fail: it is tried again until it is recorded.
+func (g *diskGuard) tell(ctx context.Context, a *alarm, is bool, begins, ends string) {
+	if is != a.is {
+		a.is = is
+		if is {
+			g.d.log.Error(begins)
+		} else {
+			g.d.log.Info(ends)
+		}
+	}
+	if a.told == a.is {
+		return
+	}
+	action, text := event.SensorRecovered, ends
+	if is {
+		action, text = event.SensorDegraded, begins
+	}
+	if g.d.record(ctx, action, text) == nil {
+		a.told = a.is
+	}
+}
+
+// checkRoom says so when the files may grow to more than there is room for.
+func (d *daemon) checkRoom(cfg *config.Config) {
+	free, err := diskFree(cfg.Sensor.StateDir)
+	if err != nil {
+		if !errors.Is(err, errors.ErrUnsupported) {
+			d.log.Warn("free space not known", "dir", cfg.Sensor.StateDir, "err", err)
+		}
+		return
+	}
+	most := cfg.State.MaxSize + cfg.State.MinFree
+	if j := cfg.Output.JSON; j.Enabled && filepath.Dir(j.Path) == filepath.Clean(cfg.Sensor.StateDir) {
+		most += j.MaxSize * int64(j.Keep+1)
+	}
+	if free < most {
+		d.log.Warn("the files of the sensor may grow to more than is free",
+			"dir", cfg.Sensor.StateDir, "free_mib", free>>20, "most_mib", most>>20)
+	}
+}
