@@ -68,6 +68,7 @@ type daemon struct {
 	db      *probes.Database
 	started bool // sensor.started is recorded
 	disk    diskState
+	ailing  error // why the store is to be opened again
 
 	sinksMu sync.Mutex
 	sinks   map[string]*sinkState // by name
@@ -160,8 +161,15 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 		"watches", len(d.cfg.Watches), "discovery", d.discovery.name)
 	d.tellMissing()
 	for {
-		if again, err := d.generation(ctx, hup); err != nil || !again {
+		again, err := d.generation(ctx, hup)
+		if err != nil || !again {
 			return err
+		}
+		if why := d.ailing; why != nil {
+			d.ailing = nil
+			if err := d.reopen(ctx, why); err != nil || ctx.Err() != nil {
+				return err
+			}
 		}
 	}
 }
@@ -205,7 +213,7 @@ func (d *daemon) generation(ctx context.Context, hup <-chan os.Signal) (again bo
 	}()
 	next := make(chan plan, 1)
 	err = task.Run(watchCtx, nil, append(work.tasks(),
-		&reloader{d: d, hup: hup, next: next, stop: stopWatch}, &rematcher{d}, &diskGuard{d, diskFree},
+		&reloader{d: d, hup: hup, next: next, stop: stopWatch}, &rematcher{d}, &diskGuard{d, diskFree, stopWatch},
 		&readyNotice{d: d, after: emitReady})...)
 
 	select {
@@ -218,6 +226,7 @@ func (d *daemon) generation(ctx context.Context, hup <-chan os.Signal) (again bo
 		}
 		again = ctx.Err() == nil && err == nil
 	default:
+		again = d.ailing != nil && ctx.Err() == nil && err == nil
 	}
 	if !again {
 		d.tell(systemd.Stopping)

@@ -10,6 +10,7 @@ import (
 
 	"sonde/config"
 	"sonde/daemon/internal/event"
+	"sonde/daemon/internal/inventory"
 )
 
 // guardEvery is how often the disk is looked at: at the rate of a busy sensor,
@@ -22,6 +23,7 @@ const guardEvery = time.Second
 type diskGuard struct {
 	d    *daemon
 	free func(dir string) (int64, error)
+	stop func() // ends this generation
 }
 
 // diskState is what the guard knows over generations.
@@ -30,8 +32,17 @@ type diskState struct {
 	low, big alarm
 }
 
-// An alarm is told once when it begins and once when it ends.
-type alarm struct{ is, told bool }
+// An alarm is told when it begins and when it ends, in this order, also when its
+// beginning could not be recorded before its end.
+type alarm struct {
+	is   bool
+	owed []owed // at most the last beginning and the last end
+}
+
+type owed struct {
+	action event.Action
+	text   string
+}
 
 // Name implements task.Task.
 func (*diskGuard) Name() string { return "disk" }
@@ -55,6 +66,10 @@ func (g *diskGuard) Run(ctx context.Context, ready func()) error {
 // look compares what is free, and what the store takes, with the configuration.
 func (g *diskGuard) look(ctx context.Context) {
 	d, cfg := g.d, g.d.cfg.State
+	if why := d.store.Ailing(); why != nil {
+		g.heal(ctx, why)
+		return
+	}
 	free, err := g.free(d.cfg.Sensor.StateDir)
 	if err == nil {
 		// A little more before it goes on, so that it does not come and go.
@@ -68,26 +83,37 @@ func (g *diskGuard) look(ctx context.Context) {
 		"the inventory is smaller than state.max_size again")
 }
 
+// heal ends this generation, so that the next one opens the store again. What was
+// removed is written anew before, while it is still in our hands.
+func (g *diskGuard) heal(ctx context.Context, why error) {
+	g.d.log.Error("the store serves no more", "err", why)
+	if errors.Is(why, inventory.ErrRemoved) {
+		if err := g.d.store.Rescue(ctx); err != nil {
+			g.d.log.Error("the store that was removed is not written anew, trying again", "err", err)
+			return
+		}
+	}
+	g.d.ailing = why
+	g.stop()
+}
+
 // tell records the beginning or the end of an alarm. On a disk that is full that
 // may fail: it is tried again until it is recorded.
 func (g *diskGuard) tell(ctx context.Context, a *alarm, is bool, begins, ends string) {
 	if is != a.is {
 		a.is = is
+		next := owed{event.SensorRecovered, ends}
 		if is {
-			g.d.log.Error(begins)
+			next = owed{event.SensorDegraded, begins}
+			a.owed = nil // an end that nobody heard of ends nothing any more
+			g.d.log.Error("the sensor is degraded", "reason", begins)
 		} else {
-			g.d.log.Info(ends)
+			g.d.log.Info("the sensor has recovered", "reason", ends)
 		}
+		a.owed = append(a.owed, next)
 	}
-	if a.told == a.is {
-		return
-	}
-	action, text := event.SensorRecovered, ends
-	if is {
-		action, text = event.SensorDegraded, begins
-	}
-	if g.d.record(ctx, action, text) == nil {
-		a.told = a.is
+	for len(a.owed) > 0 && g.d.record(ctx, a.owed[0].action, a.owed[0].text) == nil {
+		a.owed = a.owed[1:]
 	}
 }
 

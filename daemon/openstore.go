@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"sonde/config"
+	"sonde/daemon/internal/emit"
+	"sonde/daemon/internal/event"
 	"sonde/daemon/internal/inventory"
 )
 
@@ -19,15 +22,11 @@ func retentionOf(cfg *config.Config) inventory.Retention {
 // openStore opens the inventory. A damaged one is set aside and a new one begun:
 // a sensor that does not start is blind, and one that starts again and again tells
 // nobody why. What is to be told of that is given, else "".
-func (d *daemon) openStore(ctx context.Context) (damage string, err error) {
-	all, perWatch := rulesOf(d.cfg)
-	open := func() error {
-		d.store, err = inventory.Open(ctx, inventory.Config{Dir: d.cfg.Sensor.StateDir,
-			Sensor: d.cfg.Sensor.Name, Version: version, Rules: all, Watches: perWatch, Keep: retentionOf(d.cfg),
-			Log: d.log})
-		return err
+func (d *daemon) openStore(ctx context.Context) (told string, err error) {
+	if err = d.openAsItIs(ctx); err == nil {
+		return d.beginEpoch(ctx)
 	}
-	if err := open(); !errors.Is(err, inventory.ErrCorrupt) || errors.Is(err, inventory.ErrForeign) {
+	if !errors.Is(err, inventory.ErrCorrupt) || errors.Is(err, inventory.ErrForeign) {
 		return "", err
 	}
 	why := err
@@ -35,8 +34,89 @@ func (d *daemon) openStore(ctx context.Context) (damage string, err error) {
 	if err != nil {
 		return "", errors.Join(why, err)
 	}
-	damage = fmt.Sprintf("the store is damaged and was set aside as %s, a new one begins with a first look; "+
+	told = fmt.Sprintf("the store is damaged and was set aside as %s, a new one begins with a first look; "+
 		"'sonde restore FILE' brings a backup back", kept)
 	d.log.Error("store damaged, a new one begins", "err", why, "kept", kept)
-	return damage, open()
+	return told, d.openAsItIs(ctx)
+}
+
+func (d *daemon) openAsItIs(ctx context.Context) error {
+	all, perWatch := rulesOf(d.cfg)
+	s, err := inventory.Open(ctx, inventory.Config{Dir: d.cfg.Sensor.StateDir,
+		Sensor: d.cfg.Sensor.Name, Version: version, Rules: all, Watches: perWatch, Keep: retentionOf(d.cfg),
+		Log: d.log})
+	if err == nil {
+		d.store = s
+	}
+	return err
+}
+
+// beginEpoch lets sequence numbers begin anew when the events file has more of
+// them than the store: somebody put an older copy into its place. Receivers would
+// take new events for those that they have.
+func (d *daemon) beginEpoch(ctx context.Context) (told string, err error) {
+	if !d.cfg.Output.JSON.Enabled {
+		return "", nil
+	}
+	there, err := emit.Told(d.cfg.Output.JSON.Path, d.store.Epoch())
+	if err != nil {
+		return "", nil //nolint:nilerr // the file is opened next, which tells what it lacks
+	}
+	last, err := d.store.LastSeq(ctx)
+	if err == nil && there > last {
+		told = fmt.Sprintf("the store is older than the events file, which has event %d where it has %d: "+
+			"a new epoch begins", there, last)
+		d.log.Warn("a new epoch of events begins", "reason", told)
+		err = d.store.NewEpoch(ctx)
+	}
+	if err != nil {
+		return "", errors.Join(err, d.store.Close())
+	}
+	return told, nil
+}
+
+// reopenEvery is how often a store is tried to be opened whose device failed.
+const reopenEvery = 2 * time.Second
+
+// reopen closes a store that serves no more and opens it again, as soon as that
+// can be done, and tells why.
+func (d *daemon) reopen(ctx context.Context, why error) error {
+	if err := d.store.Close(); err != nil {
+		d.log.Warn("store closed with an error", "err", err)
+	}
+	var told string
+	for {
+		var err error
+		if told, err = d.openStore(ctx); err == nil {
+			break
+		}
+		d.log.Error("the store does not open, trying again", "err", err, "in", reopenEvery)
+		if !d.rest(ctx, reopenEvery) {
+			return nil
+		}
+	}
+	d.log.Info("the store is open again")
+	d.wakes = map[string]<-chan struct{}{}
+	if err := d.beginCursors(ctx); err != nil {
+		return err
+	}
+	if told == "" {
+		told = fmt.Sprintf("the store was opened again: %v", why)
+	}
+	return d.record(ctx, event.SensorDegraded, told)
+}
+
+// rest waits, and shows the service manager that we live.
+func (d *daemon) rest(ctx context.Context, long time.Duration) bool {
+	if d.machine.beat != nil {
+		d.machine.beat()
+	}
+	t := time.NewTimer(long)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
 }

@@ -64,8 +64,12 @@ func (s *Store) transact(ctx context.Context, do func(*transaction) error) error
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if why := s.sick.Load(); why != nil {
+		return *why
+	}
 	ctx = context.WithoutCancel(ctx)
 	if _, err := s.conn.ExecContext(ctx, "begin immediate"); err != nil {
+		s.noteFailure(err)
 		return err
 	}
 	tx := &transaction{Store: s, ctx: ctx, seq: s.seq, alive: map[host]time.Time{}}
@@ -79,6 +83,7 @@ func (s *Store) transact(ctx context.Context, do func(*transaction) error) error
 	}
 	if err != nil {
 		_, _ = s.conn.ExecContext(ctx, "rollback") // after a failed commit it may be over already
+		s.noteFailure(err)
 		return err
 	}
 	fault.Point("store.commit.after")

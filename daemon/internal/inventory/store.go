@@ -52,6 +52,11 @@ type Store struct {
 	closed sync.Once
 	failed error // of Close
 
+	path string                // of the file
+	file os.FileInfo           // what is open
+	over atomic.Bool           // see Overfull
+	sick atomic.Pointer[error] // after which the store is not used; see Ailing
+
 	// mu guards all below: there is one writer at a time.
 	mu       sync.Mutex
 	conn     *sql.Conn // the only connection of db
@@ -65,7 +70,6 @@ type Store struct {
 	coverage coverage
 	keep     Retention
 
-	over  atomic.Bool // see Overfull
 	wakes []chan struct{}
 }
 
@@ -112,6 +116,10 @@ func (s *Store) open(ctx context.Context, path string, cfg Config) (err error) {
 	if err := touch(path); err != nil {
 		return err
 	}
+	if s.file, err = os.Stat(path); err != nil {
+		return err
+	}
+	s.path = path
 	if err := syncDir(cfg.Dir); err != nil { // a synced commit needs a file that is found again
 		return err
 	}
@@ -290,10 +298,12 @@ func (s *Store) Close() error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		ctx := context.Background()
-		s.failed = errors.Join(
-			writeMeta(ctx, s.conn, metaAlive, s.now().UnixNano()),
-			writeMeta(ctx, s.conn, metaClean, 1),
-		)
+		if s.sick.Load() == nil { // else the next start had better look
+			s.failed = errors.Join(
+				writeMeta(ctx, s.conn, metaAlive, s.now().UnixNano()),
+				writeMeta(ctx, s.conn, metaClean, 1),
+			)
+		}
 		s.release()
 	})
 	return s.failed

@@ -1,4 +1,4 @@
-//go:build faultpoints && linux
+//go:build (faultpoints || integration) && linux
 
 package main
 
@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,7 +39,7 @@ func newDisk(t *testing.T) *disk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.run("mkfs.ext4", "-q", "-F", d.image)
+	d.run("mkfs.ext4", "-q", "-F", "-e", "remount-ro", d.image)
 	d.plug()
 	t.Cleanup(func() { d.run("umount", d.mount) })
 	return d
@@ -74,6 +75,20 @@ func (d *disk) shutDown() {
 	err = unix.IoctlSetPointerInt(int(f.Fd()), shutdown, noLogFlush)
 	if err := errors.Join(err, f.Close()); err != nil {
 		d.t.Fatalf("shut the file system down: %v", err)
+	}
+}
+
+// fail lets the kernel find an error in the file system, and make it read-only
+// under whoever writes to it.
+func (d *disk) fail() {
+	d.t.Helper()
+	out, err := exec.Command("findmnt", "-n", "-o", "SOURCE", d.mount).Output()
+	if err == nil {
+		name := filepath.Base(strings.TrimSpace(string(out)))
+		err = os.WriteFile(filepath.Join("/sys/fs/ext4", name, "trigger_fs_error"), []byte("test"), 0)
+	}
+	if err != nil {
+		d.t.Fatal(err)
 	}
 }
 
