@@ -127,13 +127,9 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.store.Close()) }()
-	d.machine.seed = seedOf(d.store.Sensor().UUID)
-	if d.orders, err = quiet.Open(ctx, d.store, time.Now); err != nil {
+	if err := d.adoptStore(ctx); err != nil {
 		return err
 	}
-	d.machine.orders = d.orders
-	d.store.SetSilencer(d.orders.Silenced)
-
 	if err := d.checkOutputs(d.cfg); err != nil {
 		return err
 	}

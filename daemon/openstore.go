@@ -10,6 +10,7 @@ import (
 	"sonde/daemon/internal/emit"
 	"sonde/daemon/internal/event"
 	"sonde/daemon/internal/inventory"
+	"sonde/daemon/internal/quiet"
 )
 
 // retentionOf says what the inventory keeps.
@@ -49,6 +50,23 @@ func (d *daemon) openAsItIs(ctx context.Context) error {
 		d.store = s
 	}
 	return err
+}
+
+// adoptStore gives what outlives generations the store that is open now: nothing
+// works with the one before it.
+func (d *daemon) adoptStore(ctx context.Context) (err error) {
+	d.machine.seed = seedOf(d.store.Sensor().UUID)
+	if d.orders, err = quiet.Open(ctx, d.store, time.Now); err != nil {
+		return err
+	}
+	d.machine.orders = d.orders
+	d.store.SetSilencer(d.orders.Silenced)
+	d.sinksMu.Lock()
+	defer d.sinksMu.Unlock()
+	for _, s := range d.sinks {
+		s.wake = d.store.Wake()
+	}
+	return nil
 }
 
 // beginEpoch lets sequence numbers begin anew when the events file has more of
@@ -96,7 +114,9 @@ func (d *daemon) reopen(ctx context.Context, why error) error {
 		}
 	}
 	d.log.Info("the store is open again")
-	d.wakes = map[string]<-chan struct{}{}
+	if err := d.adoptStore(ctx); err != nil {
+		return err
+	}
 	if err := d.beginCursors(ctx); err != nil {
 		return err
 	}

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"sonde/daemon/internal/fault"
 )
 
 // tailSize is how much of a file's end is searched for its last event: twice
@@ -109,12 +111,18 @@ func compress(name string) (err error) {
 	if err = errors.Join(err, out.Close()); err != nil {
 		return errors.Join(fmt.Errorf("compress %s: %w", name, err), os.Remove(tmp))
 	}
+	fault.Point("json.compress.written")
 	if err := os.Rename(tmp, name+".gz"); err != nil {
 		return fmt.Errorf("compress events file: %w", err)
 	}
+	if err := syncDir(filepath.Dir(name)); err != nil { // before the other is gone
+		return err
+	}
+	fault.Point("json.compress.named")
 	if err := os.Remove(name); err != nil {
 		return fmt.Errorf("compress events file: %w", err)
 	}
+	fault.Point("json.compress.after")
 	return syncDir(filepath.Dir(name))
 }
 
