@@ -52,6 +52,7 @@ func TestCrashPowerCuts(t *testing.T) {
 	d := newDisk(t)
 	c := newCampaign(t, d.mount, kills(t))
 	c.powerOff, c.powerOn = d.shutDown, d.replug
+	c.unplugs = true
 	crash(c)
 }
 
@@ -100,6 +101,7 @@ type campaign struct {
 	many     int // lives
 
 	powerOff, powerOn func() // take what was not synced
+	unplugs           bool   // they do
 	rng               *rand.Rand
 	actors            []*actor
 	syslog            *receiver
@@ -229,10 +231,12 @@ func (c *campaign) life(l lifetime) {
 	cmd, stderr := c.start(name)
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
+	unplugged := false
 	select {
 	case <-ended:
 	case <-time.After(limit):
 		c.powerOff()
+		unplugged = c.unplugs
 		_ = cmd.Process.Kill()
 		<-ended
 		if l.point != "" {
@@ -240,6 +244,9 @@ func (c *campaign) life(l lifetime) {
 		}
 	}
 	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if unplugged && ok && !status.Signaled() {
+		status = syscall.WaitStatus(syscall.SIGKILL) // it found its disk dead, and ended before the kill
+	}
 	if !ok || !status.Signaled() || status.Signal() != syscall.SIGKILL {
 		c.t.Fatalf("%s: the daemon ended by itself: %v\n%s", name, cmd.ProcessState, stderr)
 	}

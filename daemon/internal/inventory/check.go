@@ -7,6 +7,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
+
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // quickCheck looks for damage of the file's structure, at about 500 MiB per
@@ -36,10 +40,23 @@ func checkWith(ctx context.Context, c *sql.Conn, pragma string) error {
 	if err := c.QueryRowContext(ctx, pragma).Scan(&result); err != nil {
 		return err
 	}
-	if result != "ok" {
+	switch code := errorCode.FindStringSubmatch(result); {
+	case result == "ok":
+		return nil
+	case code != nil && isDevice(code[1]):
+		// The page may be as good as ever: nobody could read it.
+		return fmt.Errorf("%w: %s", ErrDevice, result)
+	default:
 		return fmt.Errorf("%w: %s", ErrCorrupt, result)
 	}
-	return nil
+}
+
+// errorCode finds what SQLite's checks say of a page that they could not read.
+var errorCode = regexp.MustCompile(`error code=([0-9]{1,9})`)
+
+func isDevice(code string) bool {
+	n, err := strconv.Atoi(code)
+	return err == nil && n&0xff == sqlite3.SQLITE_IOERR
 }
 
 // A Report is what a check found in a store that is whole.

@@ -48,6 +48,7 @@ const (
 	remedyCorrupt = "restore a backup with 'sonde restore FILE', or move it away with its -wal file and start again"
 	remedyNewer   = "run that sonde, or go back with 'sonde restore FILE' and a backup made before the upgrade"
 	remedyNone    = "start the daemon first, or name the right state directory"
+	remedyDevice  = "look at the disk, its file system and the kernel's log"
 	remedyFull    = "free some space on that file system"
 )
 
@@ -69,6 +70,8 @@ func openError(path string, err error) error {
 		if !errors.Is(err, ErrCorrupt) {
 			e.Err = fmt.Errorf("%w: %w", reason, err)
 		}
+	case ErrDevice:
+		e.Remedy = remedyDevice
 	case ErrNewerSchema:
 		e.Remedy = remedyNewer
 		if was := backupPath(path, schemaVersion); isFile(was) {
@@ -87,6 +90,8 @@ func reasonOf(err error) error {
 	switch {
 	case errors.Is(err, ErrCorrupt):
 		return ErrCorrupt
+	case errors.Is(err, ErrDevice):
+		return ErrDevice
 	case errors.Is(err, ErrNewerSchema):
 		return ErrNewerSchema
 	case errors.As(err, &se):
