@@ -48,8 +48,11 @@ fuzz: ## run each fuzz target for FUZZTIME
 	    $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$pkg; \
 	  done; done
 
-bench: ## benchmarks; matching beside its peers comes last, see bench-match
+bench: ## benchmarks, bench-sweep where there is all it needs; bench-match comes last
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+	@missing=; [ "$$(id -u)" = 0 ] || missing=' root'; \
+	for p in masscan zmap ip nft; do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then echo "bench-sweep is left out, as there is no$$missing"; else $(MAKE) bench-sweep; fi
 	$(MAKE) bench-match
 
 integration: build ## tests with real servers, kernels and peers (root, packages of .ci/run)

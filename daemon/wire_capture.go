@@ -110,13 +110,13 @@ func (p *packetSweep) Open() (*sweep.Sweeper, error) {
 	return s, nil
 }
 
-// Sweep implements scan.Sweeper and sensor.Sweeper.
-func (p *packetSweep) Sweep(ctx context.Context, plan capture.Plan, yield func(capture.Reply)) (capture.Stats, error) {
+// SweepMarked implements sensor.Marker.
+func (p *packetSweep) SweepMarked(ctx context.Context, plan capture.Plan, yield func(capture.Reply), mark func(uint64)) (capture.Stats, error) {
 	s, err := p.Open()
 	if err != nil {
 		return capture.Stats{}, err
 	}
-	stats, err := s.Sweep(ctx, plan, yield)
+	stats, err := s.With(sweep.Options{Checkpoint: mark}).Sweep(ctx, plan, yield)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.rate = stats.Rate
@@ -157,6 +157,11 @@ type splitDiscoverer struct {
 
 // Sweep implements discoverer.
 func (d splitDiscoverer) Sweep(ctx context.Context, p capture.Plan, yield func(capture.Reply)) (capture.Stats, error) {
+	return d.SweepMarked(ctx, p, yield, nil)
+}
+
+// SweepMarked implements sensor.Marker, for what lies on a wire.
+func (d splitDiscoverer) SweepMarked(ctx context.Context, p capture.Plan, yield func(capture.Reply), mark func(uint64)) (capture.Stats, error) {
 	set, ok := p.Addrs.(config.AddrSet)
 	if !ok {
 		return capture.Stats{}, fmt.Errorf("sweep: addresses are a %T", p.Addrs)
@@ -164,7 +169,7 @@ func (d splitDiscoverer) Sweep(ctx context.Context, p capture.Plan, yield func(c
 	near, far := set.SplitLoopback()
 	switch {
 	case near.Len() == 0:
-		return d.packets.Sweep(ctx, p, yield)
+		return d.packets.SweepMarked(ctx, p, yield, mark)
 	case far.Len() == 0:
 		return d.connects.Sweep(ctx, p, yield)
 	}
@@ -177,7 +182,7 @@ func (d splitDiscoverer) Sweep(ctx context.Context, p capture.Plan, yield func(c
 		return sum, err
 	}
 	p.Addrs = far
-	stats, err := d.packets.Sweep(ctx, p, yield)
+	stats, err := d.packets.SweepMarked(ctx, p, yield, mark)
 	return addStats(stats, sum), err
 }
 

@@ -132,7 +132,7 @@ func (r *run) tell(yield func(capture.Reply)) {
 		for i := range list {
 			x := &list[i]
 			if x.mark {
-				if r.opt.Checkpoint != nil {
+				if r.opt.Checkpoint != nil && !r.stats.Degraded && !r.degraded.Load() {
 					r.opt.Checkpoint(x.pos)
 				}
 				continue

@@ -77,29 +77,38 @@ func (s *sender) loop(ctx context.Context) error {
 	}
 }
 
-// await waits until there is something to do. A chunk that has no more answers
-// to come does not wait for them.
+// await waits until there is something to do.
 func (s *sender) await(ctx context.Context) error {
 	t := time.NewTimer(time.Until(s.wake))
 	defer t.Stop()
 	select {
 	case <-t.C:
 	case <-s.in.over:
-		for _, c := range s.open {
-			if c.due != never && c.allDone() {
-				c.due, s.due = s.now, s.now
-			}
-		}
+		s.hasten()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	return nil
 }
 
+// hasten lets chunks that have no more answers to come wait no longer.
+func (s *sender) hasten() {
+	for _, c := range s.open {
+		if c.due != never && c.allDone() {
+			c.due, s.due = s.now, s.now
+		}
+	}
+}
+
 // round fills the batches once and sends them. It is false if there was
 // nothing to send.
 func (s *sender) round(ctx context.Context) (busy bool, err error) {
 	s.now, s.wake = time.Now(), never
+	select {
+	case <-s.in.over:
+		s.hasten()
+	default:
+	}
 	for !s.batched() {
 		p, ok, err := s.pick(ctx)
 		if err != nil {

@@ -186,7 +186,8 @@ type Options struct {
 
 	// Checkpoint, if set, is called between replies: every target below the
 	// number has been asked, and was told or stayed silent, so that a Plan
-	// that goes on From there misses nothing.
+	// that goes on From there misses nothing. It is not called any more once
+	// the sweep is degraded.
 	Checkpoint func(position uint64)
 }
 

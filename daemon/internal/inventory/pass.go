@@ -73,6 +73,9 @@ func (s *Store) PassDone(ctx context.Context, p Pass) error {
 		if err == nil {
 			err = tx.boundPasses()
 		}
+		if err == nil {
+			err = tx.finish(&p)
+		}
 		if err == nil && first && !p.Partial {
 			err = tx.tellBaselined(&p, &covered)
 		}

@@ -160,10 +160,9 @@ func (s *Sensor) forgive(ctx context.Context, h hostID) {
 			continue
 		}
 		delete(s.owed, k)
-		for _, p := range d.passes {
-			p.leaveOut(h.addr)
-			p.owed--
-			s.complete(ctx, p)
+		for _, of := range d.parts {
+			of.pass.leaveOut(h.addr)
+			s.paid(ctx, of)
 		}
 	}
 }

@@ -214,6 +214,7 @@ type store struct {
 	passes     []inventory.Pass
 	begun      []inventory.Pass
 	degraded   []time.Time
+	unfinished []inventory.Unfinished
 	events     []event.Event
 	alive      []time.Time
 	failApply  int
@@ -298,11 +299,23 @@ func (s *store) PassDone(_ context.Context, p inventory.Pass) error {
 		s.degraded = append(s.degraded, time.Now())
 		return nil
 	}
-	s.passes = append(s.passes, p)
+	s.passes, s.unfinished = append(s.passes, p), nil
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
 	s.w.note("pass done")
 	return nil
+}
+
+func (s *store) SaveUnfinished(_ context.Context, u inventory.Unfinished) error {
+	defer s.enter()()
+	s.unfinished = []inventory.Unfinished{u}
+	return nil
+}
+
+func (s *store) TakeUnfinished(context.Context) ([]inventory.Unfinished, error) {
+	list := s.unfinished
+	s.unfinished = nil
+	return list, nil
 }
 
 func (s *store) Distress(_ context.Context, since time.Time) (list []inventory.Distress, _ error) {

@@ -60,6 +60,9 @@ func (s *Sensor) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if s.begun, err = s.cfg.Inventory.TakeUnfinished(ctx); err != nil {
+		return err
+	}
 	for _, w := range s.watches {
 		for i := range w.Sweeps {
 			sw := &w.Sweeps[i]

@@ -61,6 +61,8 @@ type Inventory interface {
 	Apply(ctx context.Context, visits []inventory.Visit) ([]inventory.Standing, error)
 	PassStarted(ctx context.Context, p inventory.Pass) error
 	PassDone(ctx context.Context, p inventory.Pass) error
+	SaveUnfinished(ctx context.Context, u inventory.Unfinished) error
+	TakeUnfinished(ctx context.Context) ([]inventory.Unfinished, error)
 	Record(ctx context.Context, e event.Event) error
 	Alive(ctx context.Context) error
 	Distress(ctx context.Context, since time.Time) ([]inventory.Distress, error)
@@ -166,9 +168,10 @@ type Sensor struct {
 	passes   map[*pass]struct{}   // sweeps that were begun and are not complete
 	failed   map[schedule.ID]int  // sweeps that failed in a row
 	last     map[schedule.ID]time.Time
-	suspects map[hostID]*suspicion // hosts that may have suffered from us
-	resting  map[hostID]quarantine // hosts that did
-	fragile  map[hostID]witnesses  // hosts that are asked with care
+	begun    []inventory.Unfinished // passes of an earlier run, to be gone on with
+	suspects map[hostID]*suspicion  // hosts that may have suffered from us
+	resting  map[hostID]quarantine  // hosts that did
+	fragile  map[hostID]witnesses   // hosts that are asked with care
 	outcomes map[probes.Outcome]int
 	looking  looking
 
@@ -275,7 +278,11 @@ func (s *Sensor) loop(ctx, durable context.Context) {
 			s.store(durable)
 			flush = nil
 		case r := <-seen:
-			s.sight(r)
+			if r.mark > 0 {
+				s.marked(durable, r.pass, r.mark)
+			} else {
+				s.sight(r)
+			}
 		case e := <-s.swept:
 			s.endSweep(durable, e)
 		case l := <-s.looks:

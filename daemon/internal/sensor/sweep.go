@@ -25,16 +25,20 @@ type pass struct {
 	began   time.Time // by the schedule's
 	spoiled bool      // the machine slept: answers may be lost
 	owed    int       // visits of what it found that are not stored yet
+	parts   []*part
 	ended   bool
 	stats   capture.Stats
 	resting []netip.Prefix // hosts that were left out
 	mute    []event.Key    // finds that say nothing, to be confirmed when it is complete
+
+	progress inventory.Unfinished // as it was stored last
 }
 
-// A sighting is a reply that the loop must look at.
+// A sighting is a reply that the loop must look at, or a mark of the sweep.
 type sighting struct {
 	pass  *pass
 	reply capture.Reply
+	mark  uint64 // 0: none
 }
 
 // A sweepEnd says that a sweep is through.
@@ -51,14 +55,19 @@ func sweepID(w *Watch, sw *Sweep) schedule.ID {
 // lastOf tells when the last complete pass of the sweep's own scope began.
 func (sw *Sweep) lastOf(passes []inventory.Pass) (began time.Time, ok bool) {
 	for i := range passes {
-		p, want := &passes[i], &sw.Pass
-		if p.Watch == want.Watch && p.Zone == want.Zone && p.Method == want.Method &&
-			p.Ports == want.Ports && samePrefixes(p.Targets, want.Targets) &&
-			samePrefixes(p.Exclude, slices.Concat(want.Exclude, p.Exclude)) {
+		if p := &passes[i]; sw.sameScope(p) {
 			began, ok = p.Started, true
 		}
 	}
 	return began, ok
+}
+
+// sameScope says whether a pass was of the sweep's own scope.
+func (sw *Sweep) sameScope(p *inventory.Pass) bool {
+	want := &sw.Pass
+	return p.Watch == want.Watch && p.Zone == want.Zone && p.Method == want.Method &&
+		p.Ports == want.Ports && samePrefixes(p.Targets, want.Targets) &&
+		samePrefixes(p.Exclude, slices.Concat(want.Exclude, p.Exclude))
 }
 
 // samePrefixes compares them as sets.
@@ -79,24 +88,25 @@ func (s *Sensor) startSweep(ctx context.Context, e schedule.Entry) {
 	p := &pass{watch: w, sweep: sw, id: e.ID, started: s.cfg.Now(), began: s.now(),
 		resting: s.quarantined(w.Zone)}
 	s.passes[p] = struct{}{}
+	p.parts = []*part{{pass: p}}
+	plan := sw.Plan
+	plan.Seed = rand.Uint64()
+	resumed := s.resume(p, &plan)
+	plan.Skip = s.admitted[w.Name].gate.skip(ctx, among(p.resting))
 	begun := sw.Pass
 	begun.Started = p.started
 	if err := s.cfg.Inventory.PassStarted(ctx, begun); err != nil && ctx.Err() == nil {
 		s.cfg.Log.Error("begin of sweep not stored", "err", err)
 	}
-	s.cfg.Log.Info("sweep begins", "watch", w.Name, "transport", sw.Transport)
-	plan := sw.Plan
-	plan.Seed, plan.Skip = rand.Uint64(), s.admitted[w.Name].gate.skip(ctx, among(p.resting))
+	if resumed {
+		s.saveProgress(ctx, p) // it was taken from the store
+	} else {
+		s.cfg.Log.Info("sweep begins", "watch", w.Name, "transport", sw.Transport)
+		sum, _ := checkSum(&plan)
+		p.progress = inventory.Unfinished{Pass: begun, Seed: plan.Seed, Order: sum}
+	}
 	s.running.Go(func() {
-		stats, err := w.Sweeper.Sweep(ctx, plan, func(r capture.Reply) {
-			if r.Kind == capture.Silent || r.Kind == capture.Unreachable {
-				return // the pass itself proves what is absent, visits what is gone
-			}
-			select {
-			case s.seen <- sighting{p, r}:
-			case <-ctx.Done():
-			}
-		})
+		stats, err := s.sweep(ctx, p, plan)
 		if ctx.Err() != nil {
 			return // cut short
 		}
@@ -105,6 +115,26 @@ func (s *Sensor) startSweep(ctx context.Context, e schedule.Entry) {
 		case <-ctx.Done():
 		}
 	})
+}
+
+// sweep runs a sweep and hands what it finds to the loop.
+func (s *Sensor) sweep(ctx context.Context, p *pass, plan capture.Plan) (capture.Stats, error) {
+	hand := func(x sighting) {
+		select {
+		case s.seen <- x:
+		case <-ctx.Done():
+		}
+	}
+	yield := func(r capture.Reply) {
+		if r.Kind == capture.Silent || r.Kind == capture.Unreachable {
+			return // the pass itself proves what is absent, visits what is gone
+		}
+		hand(sighting{pass: p, reply: r})
+	}
+	if m, ok := p.watch.Sweeper.(Marker); ok {
+		return m.SweepMarked(ctx, plan, yield, func(next uint64) { hand(sighting{pass: p, mark: next}) })
+	}
+	return p.watch.Sweeper.Sweep(ctx, plan, yield)
 }
 
 // sight looks at one reply: what answers and is not known is visited now, and
@@ -129,8 +159,9 @@ func (s *Sensor) sight(r sighting) {
 			d = &debt{}
 			s.owed[k] = d
 		}
-		d.passes, d.reply = append(d.passes, r.pass), r.reply
+		d.parts, d.reply = append(d.parts, r.pass.last()), r.reply
 		r.pass.owed++
+		r.pass.last().owed++
 	}
 	s.queue.Put(e, s.now())
 }

@@ -29,7 +29,7 @@ type flight struct {
 // A debt is a visit that sweeps wait for: they came upon the endpoint, and are
 // not complete before it was visited. Only a visit that begins later pays it.
 type debt struct {
-	passes []*pass
+	parts  []*part
 	reply  capture.Reply // the latest that was seen of it
 	silent int           // visits that met nothing but silence
 }
@@ -111,8 +111,8 @@ func (s *Sensor) tryFindAgain(f *flight) bool {
 		s.putBack(f, s.now().Add(findAgain))
 		return true
 	}
-	for _, p := range d.passes {
-		p.leaveOut(f.key.Addr)
+	for _, of := range d.parts {
+		of.pass.leaveOut(f.key.Addr)
 	}
 	return false
 }
@@ -124,7 +124,7 @@ func (s *Sensor) awaitSweep(f *flight, after inventory.Standing) {
 	if after.Status != inventory.Candidate || after.Next.Why != inventory.ConfirmNew || f.seen.Strength != probes.Unmatched {
 		return
 	}
-	p := f.debt.passes[0]
+	p := f.debt.parts[0].pass
 	id := schedule.ID{Key: f.key}
 	p.mute = append(p.mute, f.key)
 	s.queue.Remove(id)
@@ -236,9 +236,8 @@ func (s *Sensor) store(ctx context.Context) {
 			continue
 		}
 		s.awaitSweep(f, after[i])
-		for _, p := range f.debt.passes {
-			p.owed--
-			s.complete(ctx, p)
+		for _, of := range f.debt.parts {
+			s.paid(ctx, of)
 		}
 	}
 }
@@ -251,7 +250,7 @@ func (s *Sensor) putBack(f *flight, due time.Time) {
 	if d := f.debt; d != nil {
 		kind = schedule.Sighted
 		if later := s.owed[key]; later != nil {
-			d.passes, d.reply, d.silent = append(d.passes, later.passes...), later.reply, 0
+			d.parts, d.reply, d.silent = append(d.parts, later.parts...), later.reply, 0
 		}
 		s.owed[key] = d
 	}
