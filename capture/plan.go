@@ -27,6 +27,12 @@ type Plan struct {
 	// keeps it from being sent where it is true. It may be called from any
 	// goroutine.
 	Skip func(netip.Addr) bool
+
+	// Checkpoint, if set, is called between replies by a sweeper that can tell
+	// how far it is: every target below the number has been asked, and was told
+	// or stayed silent, so that a plan that goes on From there misses nothing.
+	// It is not called any more once the sweep is degraded.
+	Checkpoint func(position uint64)
 }
 
 // maxPairs bounds the targets of a plan, so that no arithmetic on them

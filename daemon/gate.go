@@ -8,7 +8,6 @@ import (
 
 	"sonde/capture"
 	"sonde/config"
-	"sonde/daemon/internal/sensor"
 	"sonde/probes/engine"
 )
 
@@ -53,22 +52,9 @@ type scopedDiscoverer struct {
 	inner discoverer
 }
 
-// Sweep implements discoverer.
+// Sweep implements discoverer. Plans ask every port of an address, so that the
+// address decides.
 func (d scopedDiscoverer) Sweep(ctx context.Context, p capture.Plan, yield func(capture.Reply)) (capture.Stats, error) {
-	return d.inner.Sweep(ctx, d.within(p), yield)
-}
-
-// SweepMarked implements sensor.Marker, if what is within does.
-func (d scopedDiscoverer) SweepMarked(ctx context.Context, p capture.Plan, yield func(capture.Reply), mark func(uint64)) (capture.Stats, error) {
-	if m, ok := d.inner.(sensor.Marker); ok {
-		return m.SweepMarked(ctx, d.within(p), yield, mark)
-	}
-	return d.Sweep(ctx, p, yield)
-}
-
-// within leaves out of a plan what is not in the scope. Plans ask every port of
-// an address, so that the address decides.
-func (d scopedDiscoverer) within(p capture.Plan) capture.Plan {
 	skip := p.Skip
 	p.Skip = func(a netip.Addr) bool {
 		if !d.scope.gate.Host(a) {
@@ -77,7 +63,7 @@ func (d scopedDiscoverer) within(p capture.Plan) capture.Plan {
 		}
 		return skip != nil && skip(a)
 	}
-	return p
+	return d.inner.Sweep(ctx, p, yield)
 }
 
 // Look implements discoverer.

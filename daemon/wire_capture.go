@@ -110,13 +110,13 @@ func (p *packetSweep) Open() (*sweep.Sweeper, error) {
 	return s, nil
 }
 
-// SweepMarked implements sensor.Marker.
-func (p *packetSweep) SweepMarked(ctx context.Context, plan capture.Plan, yield func(capture.Reply), mark func(uint64)) (capture.Stats, error) {
+// Sweep implements scan.Sweeper and sensor.Sweeper.
+func (p *packetSweep) Sweep(ctx context.Context, plan capture.Plan, yield func(capture.Reply)) (capture.Stats, error) {
 	s, err := p.Open()
 	if err != nil {
 		return capture.Stats{}, err
 	}
-	stats, err := s.With(sweep.Options{Checkpoint: mark}).Sweep(ctx, plan, yield)
+	stats, err := s.Sweep(ctx, plan, yield)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.rate = stats.Rate
@@ -157,11 +157,6 @@ type splitDiscoverer struct {
 
 // Sweep implements discoverer.
 func (d splitDiscoverer) Sweep(ctx context.Context, p capture.Plan, yield func(capture.Reply)) (capture.Stats, error) {
-	return d.SweepMarked(ctx, p, yield, nil)
-}
-
-// SweepMarked implements sensor.Marker, for what lies on a wire.
-func (d splitDiscoverer) SweepMarked(ctx context.Context, p capture.Plan, yield func(capture.Reply), mark func(uint64)) (capture.Stats, error) {
 	set, ok := p.Addrs.(config.AddrSet)
 	if !ok {
 		return capture.Stats{}, fmt.Errorf("sweep: addresses are a %T", p.Addrs)
@@ -169,20 +164,20 @@ func (d splitDiscoverer) SweepMarked(ctx context.Context, p capture.Plan, yield 
 	near, far := set.SplitLoopback()
 	switch {
 	case near.Len() == 0:
-		return d.packets.SweepMarked(ctx, p, yield, mark)
+		return d.packets.Sweep(ctx, p, yield)
 	case far.Len() == 0:
 		return d.connects.Sweep(ctx, p, yield)
 	}
 	// What is near takes seconds, so that it is done first, and whole: the
 	// place in the order that a plan begins From is one of the rest.
 	q := p
-	q.Addrs, q.From = near, 0
+	q.Addrs, q.From, q.Checkpoint = near, 0, nil
 	sum, err := d.connects.Sweep(ctx, q, yield)
 	if err != nil {
 		return sum, err
 	}
 	p.Addrs = far
-	stats, err := d.packets.SweepMarked(ctx, p, yield, mark)
+	stats, err := d.packets.Sweep(ctx, p, yield)
 	return addStats(stats, sum), err
 }
 

@@ -142,8 +142,9 @@ func TestNoCheckpointOnceDegraded(t *testing.T) {
 		w.answer, w.lossy = honest, randomly(0.9, 3)
 		s := w.sweeper(t, Config{Pace: NewRate(1000), Tries: 1})
 		var marks []uint64
-		stats, err := s.With(Options{Checkpoint: func(n uint64) { marks = append(marks, n) }}).Sweep(
-			t.Context(), tcpPlan(20_000, 80), func(capture.Reply) {})
+		p := tcpPlan(20_000, 80)
+		p.Checkpoint = func(n uint64) { marks = append(marks, n) }
+		stats, err := s.Sweep(t.Context(), p, func(capture.Reply) {})
 		if err != nil || !stats.Degraded || len(marks) > 0 {
 			t.Errorf("checkpoints %v, stats %+v, %v", marks, stats, err)
 		}

@@ -132,8 +132,8 @@ func (r *run) tell(yield func(capture.Reply)) {
 		for i := range list {
 			x := &list[i]
 			if x.mark {
-				if r.opt.Checkpoint != nil && !r.stats.Degraded && !r.degraded.Load() {
-					r.opt.Checkpoint(x.pos)
+				if r.plan.Checkpoint != nil && !r.stats.Degraded && !r.degraded.Load() {
+					r.plan.Checkpoint(x.pos)
 				}
 				continue
 			}

@@ -183,12 +183,6 @@ func (s *Sweeper) Totals() capture.Packets {
 type Options struct {
 	// Via is the interface that everything leaves by, if not empty.
 	Via string
-
-	// Checkpoint, if set, is called between replies: every target below the
-	// number has been asked, and was told or stayed silent, so that a Plan
-	// that goes on From there misses nothing. It is not called any more once
-	// the sweep is degraded.
-	Checkpoint func(position uint64)
 }
 
 // With gives a Sweeper's Sweep with options of its own.

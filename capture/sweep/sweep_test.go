@@ -336,12 +336,13 @@ func TestCheckpoint(t *testing.T) {
 		var at uint64
 		ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
 		defer cancel()
-		_, err := s.With(Options{Checkpoint: func(n uint64) {
+		p.Checkpoint = func(n uint64) {
 			if n < at {
 				t.Errorf("checkpoint %d after %d", n, at)
 			}
 			at = n
-		}}).Sweep(ctx, p, func(r capture.Reply) {
+		}
+		_, err := s.Sweep(ctx, p, func(r capture.Reply) {
 			if order, _ := p.Order(); true { // what is told after the checkpoint is told again
 				rank, _ := order.Rank(r.Addr.Addr(), r.Addr.Port())
 				if order.Place(rank) < at {
@@ -362,7 +363,7 @@ func TestCheckpoint(t *testing.T) {
 				delete(got, k)
 			}
 		}
-		p.From = at
+		p.From, p.Checkpoint = at, nil
 		rest, stats := collect(t, s, p)
 		maps.Copy(got, rest)
 		checkOpen(t, p, got)

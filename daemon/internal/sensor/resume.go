@@ -12,13 +12,6 @@ import (
 	"sonde/daemon/internal/inventory"
 )
 
-// A Marker is a Sweeper that tells how far it is. It calls mark between calls
-// of yield: every target below next, a place in the plan's order, has been
-// asked, with no answer lost, and was told or stayed silent.
-type Marker interface {
-	SweepMarked(ctx context.Context, p capture.Plan, yield func(capture.Reply), mark func(next uint64)) (capture.Stats, error)
-}
-
 // resumeWithin is how long after it was remembered a pass is gone on with: a
 // restart takes no longer, and after more the network is another one.
 const resumeWithin = time.Hour

@@ -17,7 +17,7 @@ type marker struct {
 	asked [][]uint64 // places, by sweep
 }
 
-func (m *marker) SweepMarked(ctx context.Context, p capture.Plan, yield func(capture.Reply), mark func(uint64)) (capture.Stats, error) {
+func (m *marker) Sweep(ctx context.Context, p capture.Plan, yield func(capture.Reply)) (capture.Stats, error) {
 	order, err := p.Order()
 	if err != nil {
 		return capture.Stats{}, err
@@ -41,7 +41,7 @@ func (m *marker) SweepMarked(ctx context.Context, p capture.Plan, yield func(cap
 			yield(capture.Reply{Addr: netip.AddrPortFrom(a, port), Network: p.Network, Kind: capture.Accepted, At: time.Now()})
 		}
 		if (i+1)%10 == 0 && !degraded {
-			mark(i + 1)
+			p.Checkpoint(i + 1)
 		}
 	}
 	return capture.Stats{Targets: n - p.From, Degraded: m.degraded}, nil

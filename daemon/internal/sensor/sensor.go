@@ -107,7 +107,7 @@ type Watch struct {
 type Sweep struct {
 	Transport probes.Transport
 	Every     time.Duration
-	Plan      capture.Plan   // all but its Seed, From and Skip
+	Plan      capture.Plan   // all but its Seed, From, Skip and Checkpoint
 	Pass      inventory.Pass // what it covers; the times are filled in
 }
 

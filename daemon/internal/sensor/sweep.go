@@ -131,9 +131,7 @@ func (s *Sensor) sweep(ctx context.Context, p *pass, plan capture.Plan) (capture
 		}
 		hand(sighting{pass: p, reply: r})
 	}
-	if m, ok := p.watch.Sweeper.(Marker); ok {
-		return m.SweepMarked(ctx, plan, yield, func(next uint64) { hand(sighting{pass: p, mark: next}) })
-	}
+	plan.Checkpoint = func(next uint64) { hand(sighting{pass: p, mark: next}) }
 	return p.watch.Sweeper.Sweep(ctx, plan, yield)
 }
 
