@@ -131,7 +131,11 @@ func (s *Sensor) sweep(ctx context.Context, p *pass, plan capture.Plan) (capture
 		}
 		hand(sighting{pass: p, reply: r})
 	}
-	plan.Checkpoint = func(next uint64) { hand(sighting{pass: p, mark: next}) }
+	plan.Checkpoint = func(next uint64) {
+		if ctx.Err() == nil { // else what is left was skipped
+			hand(sighting{pass: p, mark: next})
+		}
+	}
 	return p.watch.Sweeper.Sweep(ctx, plan, yield)
 }
 
