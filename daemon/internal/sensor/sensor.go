@@ -232,6 +232,9 @@ func (s *Sensor) Run(ctx context.Context, ready func()) error {
 	defer close(s.ended)
 	s.admit(ctx)
 	if err := s.load(ctx); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err() // the store has words of its own for a query that is cut short
+		}
 		return err
 	}
 	s.loaded = true
