@@ -38,6 +38,7 @@ type JSONFile struct {
 	f     *os.File
 	size  int64
 	torn  bool  // the last byte is not a line end
+	mend  bool  // the last line is torn, and its event is to follow in this file
 	epoch int64 // of the store
 	last  int64 // highest sequence number in the file, of this epoch
 }
@@ -116,10 +117,11 @@ func (s *JSONFile) Deliver(_ context.Context, records []Record) (int, error) {
 }
 
 // deliver writes as many of the records as the file has room for, and one at
-// least, in a file of its own where it is needed.
+// least, in a file of its own where it is needed. What was torn is written again
+// beside it, even if that is over the size.
 func (s *JSONFile) deliver(records []Record) (int, error) {
 	buf, ends := s.lines(records)
-	if s.size > headerMin && s.size+int64(ends[0]) > s.cfg.MaxSize {
+	if !s.mend && s.size > headerMin && s.size+int64(ends[0]) > s.cfg.MaxSize {
 		if err := s.rotate(); err != nil {
 			return 0, err
 		}
@@ -136,6 +138,7 @@ func (s *JSONFile) deliver(records []Record) (int, error) {
 	if err != nil {
 		return whole, fmt.Errorf("write %s: %w", s.cfg.Path, err)
 	}
+	s.mend = false
 	if err := s.f.Sync(); err != nil {
 		return 0, fmt.Errorf("sync %s: %w", s.cfg.Path, err)
 	}
@@ -176,6 +179,7 @@ func (s *JSONFile) write(p []byte) (int, error) {
 	s.size += int64(n)
 	if n > 0 {
 		s.torn = p[n-1] != '\n'
+		s.mend = s.mend || s.torn
 	}
 	return n, err
 }
@@ -191,7 +195,7 @@ func (s *JSONFile) open() error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("open events file: %w", err), f.Close())
 	}
-	s.f, s.size, s.torn = f, st.Size(), false
+	s.f, s.size, s.torn, s.mend = f, st.Size(), false, false
 	if s.size == 0 {
 		// Whatever the umask says: shippers read by the group.
 		if err := f.Chmod(fileMode); err != nil {
@@ -204,6 +208,7 @@ func (s *JSONFile) open() error {
 		return errors.Join(fmt.Errorf("read end of %s: %w", s.cfg.Path, err), s.Close())
 	}
 	s.torn = end[0] != '\n'
+	s.mend = s.torn
 	return nil
 }
 

@@ -126,6 +126,42 @@ func TestJSONTornLines(t *testing.T) {
 	}
 }
 
+// TestJSONTornLineInAFullFile: the event stands right below its torn line, and
+// only the one after it begins a new file.
+func TestJSONTornLineInAFullFile(t *testing.T) {
+	dir := t.TempDir()
+	const most = 2000
+	s, _ := newJSON(t, dir, most, 0)
+	last := int64(0)
+	for line := int64(len(record(1, event.ServiceNew).JSON) + 1); s.size+line <= most; {
+		last++
+		deliver(t, s, last, last)
+	}
+	s.Close()
+	path := filepath.Join(dir, "events.json")
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := record(last+1, event.ServiceNew).JSON
+	f.Write(again[:len(again)/2])
+	f.Close()
+	s, from := newJSON(t, dir, most, last)
+	deliver(t, s, from+1, from+2)
+	names, err := s.rotated()
+	if err != nil || len(names) != 1 {
+		t.Fatalf("rotated files %q, %v, want one", names, err)
+	}
+	data, err := os.ReadFile(names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := string(again[:len(again)/2]) + "\n" + string(again) + "\n"
+	if !strings.HasSuffix(string(data), want) {
+		t.Errorf("the file ends in %q, want %q", data[max(0, len(data)-len(want)):], want)
+	}
+}
+
 func TestJSONOnlyTheLineEndIsMissing(t *testing.T) {
 	dir := t.TempDir()
 	s, _ := newJSON(t, dir, 1<<20, 0)
