@@ -94,7 +94,7 @@ func (d *disk) fail() {
 
 // settle waits until the loop device lets go of the image.
 func (d *disk) settle() {
-	for range 500 {
+	for range 6000 { // a minute: other mount namespaces may hold it for a while
 		out, err := exec.Command("losetup", "-j", d.image).Output()
 		if err == nil && len(out) == 0 {
 			return

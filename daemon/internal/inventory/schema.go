@@ -41,13 +41,6 @@ func migrate(ctx context.Context, c *sql.Conn, path string) error {
 			return fmt.Errorf("schema %d to %d: %w", v, v+1, err)
 		}
 	}
-	if version > 0 && version < schemaVersion {
-		for old := 1; old < version; old++ { // one step back is what there is a way for
-			if err := removeIfThere(backupPath(path, old)); err != nil {
-				return err
-			}
-		}
-	}
 	return isOurs(ctx, c)
 }
 
