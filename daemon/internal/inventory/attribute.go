@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"slices"
-	"strings"
 
 	"sonde/daemon/internal/event"
 	"sonde/probes"
@@ -12,7 +11,6 @@ import (
 const (
 	fieldInfo     = "info"
 	fieldHostname = "hostname"
-	fieldNames    = "names"
 	fieldCert     = "tls.cert"
 )
 
@@ -24,13 +22,12 @@ type attribute struct {
 	value string
 }
 
-// attributes lists what o says, absent ones left out.
+// attributes lists what o says, absent ones left out. The names that a target
+// is asked by are our configuration's, and none of them.
 func attributes(o *probes.Observation) []attribute {
-	names := slices.Sorted(slices.Values(o.Names))
 	all := []attribute{
 		{fieldInfo, fieldInfo, o.Info},
 		{fieldHostname, fieldHostname, o.Hostname},
-		{fieldNames, fieldNames, strings.Join(names, " ")},
 	}
 	for _, t := range o.TLS {
 		if t.Certificate != nil {
@@ -49,12 +46,13 @@ func (e *Endpoint) strange(o *probes.Observation) []attribute {
 	})
 }
 
-// maxKnown bounds the number of attributes that are remembered: the three
+// maxKnown bounds the number of attributes that are remembered: the two
 // plain ones and the certificates of as many names as an observation keeps.
-const maxKnown = 3 + maxTLS
+const maxKnown = 2 + maxTLS
 
 // learn remembers the attributes of o, newest first.
 func (e *Endpoint) learn(o *probes.Observation) {
+	e.learnCertificates(o)
 	for _, a := range attributes(o) {
 		known := e.Known[a.key]
 		if len(known) > 0 && known[0] == a.value {

@@ -10,7 +10,7 @@ import (
 // appears confirms that something is there, after the rules for what is new.
 func (d *decision) appears(a event.Action) {
 	p := d.candidate()
-	d.consider(a, event.CauseTarget, corroborates(&p.Candidate, d.seen))
+	d.consider(a, d.blame(), corroborates(&p.Candidate, d.seen))
 	if !p.Agreeing.holds(d.rules.span(a)) && p.Restarts < maxRestarts {
 		d.hurry()
 		return
@@ -21,7 +21,7 @@ func (d *decision) appears(a event.Action) {
 	}
 	d.Status = Present
 	d.believe(p.Candidate)
-	ev := d.event(a, event.CauseTarget)
+	ev := d.event(a, p.Cause)
 	ev.AbsentAt = d.AbsentAt.UTC()
 	ev.Confirmations = p.Agreeing.Count
 	d.tell(ev)
@@ -40,7 +40,7 @@ func (d *decision) returns(p *Pending) {
 	} else {
 		d.believe(seen)
 	}
-	ev := d.event(event.ServiceReturned, event.CauseTarget)
+	ev := d.event(event.ServiceReturned, p.Cause)
 	if rank(was.Strength) > 0 {
 		ev.Changed = difference(&was, &d.Current)
 		ev.ChangeKind = kindOf(ev.Changed)
@@ -55,7 +55,9 @@ func (d *decision) returns(p *Pending) {
 // confirm counts a visit towards a change from base, and concludes when there
 // are enough.
 func (d *decision) confirm(a event.Action, c event.Cause, base *probes.Observation) {
-	d.consider(a, c, d.Pending != nil && d.continues(a, base))
+	agrees := d.Pending != nil && d.continues(a, base)
+	d.consider(a, c, agrees)
+	d.Swing.observe(agrees, false)
 	p := d.Pending
 	if !p.Agreeing.holds(d.rules.span(a)) {
 		d.hurry()
@@ -66,8 +68,12 @@ func (d *decision) confirm(a event.Action, c event.Cause, base *probes.Observati
 		d.weakened(p, base)
 		return
 	}
-	was := *base
+	was, shown := *base, d.succession(&p.Candidate)
 	d.believe(p.Candidate)
+	if a == event.ServiceChanged {
+		a = shown.action(difference(&was, &d.Current))
+		shown.replace(&was)
+	}
 	d.tellChange(a, p.Cause, &was, p.Agreeing.Count)
 }
 
@@ -97,8 +103,10 @@ func (d *decision) consider(a event.Action, c event.Cause, agrees bool) {
 		if p.Agreeing.Count > 0 {
 			p.Restarts++
 		}
+		d.Swing.glimpse(p)
 		p.Action, p.Cause = a, c
 		p.Candidate, p.Agreeing = *d.seen, Streak{}
+		d.Swing.resume(p)
 	}
 	p.Candidate = merge(&p.Candidate, d.seen)
 	p.Agreeing.add(d.visit.At)

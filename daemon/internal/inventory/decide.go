@@ -18,7 +18,7 @@ import (
 // Decide reads no clock and no store: what it needs of them is in the visit.
 func Decide(old *Endpoint, v Visit, r Rules) (Endpoint, []event.Event) {
 	v.Observation = clean(v.Observation, v.Key)
-	d := decision{rules: r, visit: v, seen: &v.Observation}
+	d := decision{rules: r, visit: v, seen: &v.Observation, says: v.Observation.Outcome}
 	if old == nil {
 		d.Endpoint = Endpoint{Key: v.Key}
 	} else {
@@ -41,6 +41,8 @@ func (e *Endpoint) clone() Endpoint {
 	c.Others = slices.Clone(e.Others)
 	c.Known = maps.Clone(e.Known)
 	c.Asked = slices.Clone(e.Asked)
+	c.Certificates = slices.Clone(e.Certificates)
+	c.Swing.Glimpses = slices.Clone(e.Swing.Glimpses)
 	if e.Pending != nil {
 		p := *e.Pending
 		c.Pending = &p
@@ -54,6 +56,7 @@ type decision struct {
 	rules  Rules
 	visit  Visit
 	seen   *probes.Observation
+	says   probes.Outcome // of the visit, in the light of what is known
 	events []event.Event
 }
 
@@ -84,15 +87,24 @@ func proofOf(o *probes.Observation) proof {
 // decide applies the visit to the endpoint.
 func (d *decision) decide() {
 	proof := proofOf(d.seen)
-	if d.Retired {
-		if proof == there {
-			d.revive()
-		}
+	switch {
+	case d.Retired && proof != there:
 		return
-	}
-	switch proof {
-	case there:
+	case d.Retired:
+		d.revive()
+	case proof == there:
 		d.isThere()
+	default:
+		d.isNotThere(proof)
+	}
+	if d.Status == Present && proof == there {
+		d.judgeCertificates()
+	}
+}
+
+// isNotThere handles a visit that found nothing, for whatever reason.
+func (d *decision) isNotThere(p proof) {
+	switch p {
 	case refused:
 		d.Closed.add(d.visit.At)
 		d.isMissed()
@@ -213,7 +225,8 @@ func (d *decision) gone(reason string) {
 	d.Unverified = false
 	d.Current.State, d.Current.Outcome = d.seen.State, d.seen.Outcome
 	d.Current.Reason = d.seen.Reason
-	ev := d.event(event.ServiceGone, event.CauseTarget)
+	d.Swing = Swing{}
+	ev := d.event(event.ServiceGone, d.blame())
 	ev.Reason = reason
 	ev.Confirmations = streak.Count
 	d.tell(ev)

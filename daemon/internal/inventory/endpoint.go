@@ -45,8 +45,10 @@ type Endpoint struct {
 	Retired    bool     // its watch was removed
 
 	Known        map[string][]string // values seen of each attribute, newest first
+	Certificates []KnownCertificate  // of those values, what is needed to know a renewed one; newest first
 	Asked        []string            // probes asked so far, sorted
-	Alternations int                 // confirmations that the old identity ended
+	Swing        Swing               // how steady the identity is
+	Way          string              // how it was reached when its identity was last confirmed
 
 	Next Next // when it should be asked again
 }
@@ -107,10 +109,12 @@ type Visit struct {
 	Observation probes.Observation
 	At          time.Time // of the last packet that counts
 	Found       bool      // a sweep came upon it; else it was due
+	Way         string    // how the target was reached, interface and next hop in any form; "" when not known
 
 	// The rest is filled in by the store from what it knows.
 
 	HostAlive time.Time   // the host's last sign of life, this visit's included
 	AbsentAt  time.Time   // when a pass that covers this endpoint found nothing; zero: never
 	Cause     event.Cause // of a baseline: config when empty
+	Unsynced  bool        // our clock is not to be believed: no certificate is judged by it
 }

@@ -157,9 +157,6 @@ func merge(known, seen *probes.Observation) probes.Observation {
 	if rank(seen.Strength) == rank(known.Strength) {
 		m.Fingerprint = fuller(known.Fingerprint, seen.Fingerprint)
 	}
-	if len(m.Names) == 0 {
-		m.Names = known.Names
-	}
 	m.TLS = mergeTLS(known.TLS, seen)
 	if len(m.RPC) == 0 { // not asked for at each visit
 		m.RPC = known.RPC
@@ -239,6 +236,12 @@ func comparable(known, seen *probes.Observation, askedBefore []string) bool {
 	again := known.Transport == probes.TCP && known.Probe == bannerProbe ||
 		slices.Contains(seen.Asked, known.Probe)
 	return again && known.Service != seen.Service
+}
+
+// otherHost tells whether the answers were given for two different names of
+// the target: TLS and HTTP servers are several behind one address.
+func otherHost(known, seen *probes.Observation) bool {
+	return !slices.Equal(known.Names[:min(len(known.Names), 1)], seen.Names[:min(len(seen.Names), 1)])
 }
 
 // bannerProbe is the name of the probe that only listens.

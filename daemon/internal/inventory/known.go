@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"bytes"
 	"slices"
 
 	"sonde/daemon/internal/event"
@@ -11,7 +12,8 @@ import (
 // what it was?
 func (d *decision) isKnown() {
 	d.Current.State, d.Current.Reason = probes.Open, d.seen.Reason
-	if d.saysNothing() {
+	d.says = d.judge()
+	if d.says != probes.OutcomeAnswered && d.says != probes.OutcomeTCPWrapped {
 		d.unsure()
 		return
 	}
@@ -38,22 +40,28 @@ func (d *decision) isKnown() {
 	}
 }
 
-// saysNothing tells whether the visit, though the endpoint is there, must not
-// touch the identity: no answer, our own limits, a bare close where a service
-// is known, or no more than the beginning of the answer known before.
-func (d *decision) saysNothing() bool {
+// judge gives the outcome of the visit in the light of what is known. A bare
+// close where a service is known is the peer refusing us; what is no more than
+// the beginning of the answer known before was cut short.
+func (d *decision) judge() probes.Outcome {
+	was, is := d.Current.Evidence, d.seen.Evidence
 	switch d.seen.Outcome {
 	case probes.OutcomeAnswered:
-		was, is := d.Current.Evidence, d.seen.Evidence
-		return was != nil && is != nil && was.Probe == is.Probe &&
-			len(is.Answer) > 0 && len(is.Answer) < len(was.Answer) &&
-			string(was.Answer[:len(is.Answer)]) == string(is.Answer) &&
-			compare(&d.Current, d.seen) != same
+		if was != nil && is != nil && was.Probe == is.Probe && beginsProperly(was.Answer, is.Answer) &&
+			compare(&d.Current, d.seen) != same {
+			return probes.OutcomeInconclusive
+		}
 	case probes.OutcomeTCPWrapped:
-		return rank(d.Current.Strength) > 0
-	default:
-		return true
+		if rank(d.Current.Strength) > 0 {
+			return probes.OutcomeBlocked
+		}
 	}
+	return d.seen.Outcome
+}
+
+// beginsProperly tells whether part is a proper beginning of whole.
+func beginsProperly(whole, part []byte) bool {
+	return len(part) > 0 && len(part) < len(whole) && bytes.HasPrefix(whole, part)
 }
 
 // recognise finds the identity of the endpoint that the visit is closest to.
@@ -76,13 +84,17 @@ func (d *decision) strangeCertificate() bool {
 // agrees handles a visit that found an identity of the set.
 func (d *decision) agrees(base *probes.Observation) {
 	if len(d.strange(d.seen)) > 0 {
-		d.confirm(event.ServiceChanged, event.CauseTarget, base)
+		d.confirm(event.ServiceChanged, d.blame(), base)
 		return
 	}
-	if p := d.Pending; p != nil && p.Action != event.ServiceUnverified {
-		d.Alternations++
+	again := compare(&d.Current, d.seen) <= learned
+	swung := d.Pending != nil && d.Pending.Action == event.ServiceChanged
+	if d.Pending != nil {
+		d.Swing.glimpse(d.Pending)
 	}
 	d.believe(*d.seen)
+	d.Swing.observe(again && !swung, swung)
+	d.settle()
 }
 
 // weakens handles a visit that says less than what is known.
@@ -91,7 +103,7 @@ func (d *decision) weakens(base *probes.Observation) {
 		d.unsure()
 		return
 	}
-	cause := event.CauseTarget
+	cause := d.blame()
 	if otherDatabase(base, d.seen) {
 		cause = event.CauseDatabase
 	}
@@ -104,8 +116,12 @@ func (d *decision) contradicts(base *probes.Observation) {
 		d.reclassify(old)
 		return
 	}
-	if comparable(base, d.seen, d.Asked) {
-		d.confirm(event.ServiceChanged, event.CauseTarget, base)
+	switch {
+	case otherHost(base, d.seen):
+		d.confirm(event.ServiceReclassified, event.CauseConfig, base)
+		return
+	case comparable(base, d.seen, d.Asked):
+		d.confirm(event.ServiceChanged, d.blame(), base)
 		return
 	}
 	d.confirm(event.ServiceReclassified, event.CauseEngine, base)
@@ -165,8 +181,12 @@ func (d *decision) age() {
 		return
 	}
 	d.Unverified = true
-	ev := d.event(event.ServiceUnverified, causeOf(d.seen.Outcome))
-	ev.Reason = string(d.seen.Outcome)
+	cause := causeOf(d.says)
+	if cause == event.CauseTarget {
+		cause = d.blame()
+	}
+	ev := d.event(event.ServiceUnverified, cause)
+	ev.Reason = string(d.says)
 	ev.Confirmations = d.Unsure.Count
 	d.tell(ev)
 }
@@ -185,6 +205,15 @@ func (d *decision) ask() {
 			d.Asked = slices.Insert(d.Asked, at, name)
 		}
 	}
+}
+
+// blame tells what a difference is to be put down to: the target, unless the
+// way to it is another one than when its identity was last confirmed.
+func (d *decision) blame() event.Cause {
+	if d.Way != "" && d.visit.Way != "" && d.Way != d.visit.Way {
+		return event.CausePath
+	}
+	return event.CauseTarget
 }
 
 // causeOf tells whom an outcome without a result is to be blamed on.

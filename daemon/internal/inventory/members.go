@@ -14,6 +14,9 @@ func (d *decision) believe(o probes.Observation) {
 	d.Unsure = Streak{}
 	d.Unverified = false
 	d.LastVerified = d.visit.At
+	if d.visit.Way != "" {
+		d.Way = d.visit.Way
+	}
 	d.learn(&o)
 	if !d.Current.Addr.IsValid() {
 		d.Current = merge(&probes.Observation{}, &o)
@@ -38,6 +41,7 @@ func (d *decision) adopt(o probes.Observation) {
 	}
 	d.Current = o
 	d.Others = set[:min(len(set), MaxIdentities-1)]
+	d.Swing.forget(&d.Current)
 }
 
 // forget takes an identity out of the set.

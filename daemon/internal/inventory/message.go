@@ -43,6 +43,21 @@ func sentence(ev *event.Event) string {
 			return "no longer shows that it is " + describe(ev.Previous)
 		}
 		return fmt.Sprintf("could not be verified (%s): was %s", ev.Reason, is)
+	case event.ServiceUnstable:
+		return fmt.Sprintf("unstable: %d of the last %d looks went from something else back to %s",
+			ev.Counts["alternations"], ev.Counts["observations"], is)
+	case event.ServiceStable:
+		if ev.Previous != nil {
+			return "stable as " + is + ", was " + describe(ev.Previous)
+		}
+		return "stable again: " + is
+	case event.CertificateRenewed, event.CertificateChanged:
+		return fmt.Sprintf("certificate %s: was %s, is %s", strings.TrimPrefix(string(ev.Action), "certificate."),
+			certificateText(ev.Previous), certificateText(ev.Endpoint))
+	case event.CertificateExpiring:
+		return fmt.Sprintf("certificate %s ends in %d days", certificateText(ev.Endpoint), *ev.DaysLeft)
+	case event.CertificateExpired:
+		return "certificate " + certificateText(ev.Endpoint) + " has expired"
 	default:
 		return string(ev.Action) + " " + is
 	}

@@ -21,6 +21,9 @@ type journal struct {
 	status    Status
 	since     int             // index of the visit that made it present
 	known     map[string]bool // versions ever told
+	unstable  int             // index of the visit that made it unstable, 0: none did
+	settled   int             // index of the visit that made it stable again, or told what it is
+	ended     map[int]bool    // visits that ended a confirmation
 }
 
 // wants gives the events that the last visit must bring about, of the kinds
@@ -49,27 +52,85 @@ func (j *journal) wants() string {
 		long(misses, probes.OutcomeSilent, j.rules.FilteredVisits, j.rules.GoneAfter) {
 		return "service.gone filtered"
 	}
-	if last.Observation.Outcome != probes.OutcomeAnswered || j.known[last.Observation.Version] {
+	if last.Observation.Outcome != probes.OutcomeAnswered {
 		return ""
 	}
 	if len(j.known) == 0 {
 		return "" // what it is was not known yet: learned, not changed
 	}
-	var agreeing []Visit
-	for _, v := range slices.Backward(recent) {
-		if v.Observation.Outcome != probes.OutcomeAnswered {
-			continue
-		}
-		if v.Observation.Version != last.Observation.Version {
-			break
-		}
-		agreeing = append(agreeing, v)
+	if j.known[last.Observation.Version] {
+		return j.steadiness()
 	}
-	if len(agreeing) >= j.rules.ChangedVisits &&
-		last.At.Sub(agreeing[len(agreeing)-1].At) >= j.rules.ChangedOver {
+	sights := j.agreeing(last.Observation.Version)
+	if len(sights) >= j.rules.ChangedVisits && last.At.Sub(sights[len(sights)-1].At) >= j.rules.ChangedOver {
 		return "service.changed " + last.Observation.Version
 	}
 	return ""
+}
+
+// observations gives the index of each visit since some other that said
+// something about the identity.
+func (j *journal) observations(since int) (list []int) {
+	for i := since + 1; i < len(j.visits); i++ {
+		if j.visits[i].Observation.Outcome == probes.OutcomeAnswered {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// agreeing gives the visits that speak for a change to a version, the latest
+// first: those in a row, or, while unstable, all since it was steady last.
+func (j *journal) agreeing(version string) (list []Visit) {
+	for _, i := range slices.Backward(j.observations(max(j.since, j.settled))) {
+		v := j.visits[i]
+		switch {
+		case v.Observation.Version == version:
+			list = append(list, v)
+		case j.unstable == 0:
+			return list
+		}
+	}
+	return list
+}
+
+// steadiness gives the event of a visit that saw a known version.
+func (j *journal) steadiness() string {
+	seen := j.observations(max(j.since, j.settled))
+	if j.unstable != 0 {
+		row := 0
+		for _, i := range slices.Backward(seen) {
+			if j.visits[i].Observation.Version != j.visits[seen[len(seen)-1]].Observation.Version || i < j.unstable {
+				break
+			}
+			row++
+		}
+		if row >= j.rules.StableAfter {
+			return "service.stable"
+		}
+		return ""
+	}
+	alternations := 0
+	for n := max(0, len(seen)-j.rules.UnstableOf); n < len(seen); n++ {
+		if j.ended[seen[n]] {
+			alternations++
+		}
+	}
+	if alternations >= j.rules.UnstableSwings {
+		return "service.unstable"
+	}
+	return ""
+}
+
+// alternates tells whether the last visit saw what is known after one that saw
+// what was not.
+func (j *journal) alternates() bool {
+	seen := j.observations(j.since)
+	if len(seen) < 2 || seen[len(seen)-1] != len(j.visits)-1 {
+		return false
+	}
+	return j.known[j.visits[seen[len(seen)-1]].Observation.Version] &&
+		!j.known[j.visits[seen[len(seen)-2]].Observation.Version]
 }
 
 func long(misses []Visit, of probes.Outcome, visits int, over time.Duration) bool {
@@ -102,7 +163,13 @@ func (j *journal) follow(e *event.Event) error {
 		}
 		j.status, j.since = Present, len(j.visits)-1
 	case event.ServiceGone:
-		j.status = Gone
+		j.status, j.unstable, j.settled = Gone, 0, 0
+	case event.ServiceUnstable:
+		j.unstable = len(j.visits) - 1
+	case event.ServiceStable:
+		j.unstable, j.settled = 0, len(j.visits)-1
+	case event.ServiceReclassified: // what it is was not known before
+		j.settled = len(j.visits) - 1
 	case event.ServiceUnverified:
 		if j.status != Present {
 			return fmt.Errorf("unverified while %s", j.status)
@@ -155,17 +222,36 @@ func randomVisit(r *rand.Rand, at time.Time, transport probes.Transport) Visit {
 	return v
 }
 
+// histories is how many random histories of an endpoint are tried.
+const histories = 10_000
+
 // TestDecideAgainstTheJournal runs random visits. Where the same thing is seen
 // again and again for a while, confirmations come to their end.
 func TestDecideAgainstTheJournal(t *testing.T) {
-	told := map[event.Action]int{}
-	for seed := range uint64(1500) {
-		runAgainstTheJournal(t, seed, told)
-	}
+	const shares = 4
+	var all [shares]map[event.Action]int
+	t.Run("", func(t *testing.T) {
+		for share := range uint64(shares) {
+			told := map[event.Action]int{}
+			all[share] = told
+			t.Run("", func(t *testing.T) {
+				t.Parallel()
+				for seed := share; seed < histories; seed += shares {
+					runAgainstTheJournal(t, seed, told)
+				}
+			})
+		}
+	})
 	for _, a := range []event.Action{event.ServiceBaseline, event.ServiceNew, event.ServiceChanged,
-		event.ServiceGone, event.ServiceReturned, event.ServiceUnverified} {
-		if told[a] < 100 {
-			t.Errorf("%s was told %d times only: the visits do not try it", a, told[a])
+		event.ServiceGone, event.ServiceReturned, event.ServiceUnverified,
+		event.ServiceUnstable, event.ServiceStable} {
+		n := 0
+		for _, told := range all {
+			n += told[a]
+		}
+		t.Logf("%s: %d", a, n)
+		if n < 100 {
+			t.Errorf("%s was told %d times only: the visits do not try it", a, n)
 		}
 	}
 }
@@ -173,23 +259,34 @@ func TestDecideAgainstTheJournal(t *testing.T) {
 func runAgainstTheJournal(t *testing.T, seed uint64, told map[event.Action]int) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(seed, 1))
-	j := &journal{rules: DefaultRules(), transport: probes.TCP, known: map[string]bool{}}
+	j := &journal{rules: DefaultRules(), transport: probes.TCP, known: map[string]bool{}, ended: map[int]bool{}}
 	if seed%3 == 0 {
 		j.transport = probes.UDP
 	}
 	steps := []time.Duration{time.Second, time.Minute, 10 * time.Minute, time.Hour, 48 * time.Hour}
 	var old *Endpoint
 	at, v := day1, Visit{}
-	for n := range 80 {
+	for n := range 30 + 30*int(seed&1) {
+		again := 4 // of ten visits see something else than the one before
+		if seed%5 < 2 {
+			again = 9 - 7*(n/15%2)
+		}
+
 		at = at.Add(time.Duration(r.Int64N(int64(steps[r.IntN(len(steps))]))))
-		if n == 0 || r.IntN(10) < 4 {
+		if n == 0 || r.IntN(10) < again {
 			v = randomVisit(r, at, j.transport)
+			for seed%5 < 2 && v.Observation.State != probes.Open && r.IntN(10) > 0 {
+				v = randomVisit(r, at, j.transport) // to and fro needs to be there
+			}
 		}
 		v.At, v.HostAlive = at, at
 		if seed%2 == 0 {
 			v.AbsentAt = day1
 		}
 		j.visits = append(j.visits, v)
+		if j.status == Present && j.alternates() {
+			j.ended[n] = true
+		}
 		want := j.wants()
 		e, events := Decide(old, v, j.rules)
 		got, err := j.followAll(events, told)
@@ -216,6 +313,8 @@ func (j *journal) followAll(events []event.Event, told map[event.Action]int) (go
 		switch {
 		case ev.Action == event.ServiceGone:
 			got += string(ev.Action) + " " + ev.Reason
+		case ev.Action == event.ServiceUnstable, ev.Action == event.ServiceStable:
+			got += string(ev.Action)
 		case ev.Action == event.ServiceChanged:
 			got += string(ev.Action) + " " + ev.Endpoint.Version
 		case ev.Action == event.ServiceReclassified && ev.Cause != event.CauseSelf:

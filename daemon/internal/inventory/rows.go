@@ -38,7 +38,9 @@ type state struct {
 	Unsure       *Streak             `json:"unsure,omitempty"`
 	Known        map[string][]string `json:"known,omitempty"`
 	Asked        []string            `json:"asked,omitempty"`
-	Alternations int                 `json:"alternations,omitempty"`
+	Certificates []KnownCertificate  `json:"certificates,omitempty"`
+	Swing        *swingState         `json:"swing,omitempty"`
+	Way          string              `json:"way,omitempty"`
 }
 
 // pendingState adds what an observation's own JSON form leaves out.
@@ -49,7 +51,8 @@ type pendingState struct {
 
 func encodeState(e *Endpoint) (string, error) {
 	s := state{
-		AbsentAt: e.AbsentAt, Known: e.Known, Asked: e.Asked, Alternations: e.Alternations,
+		AbsentAt: e.AbsentAt, Known: e.Known, Asked: e.Asked, Way: e.Way,
+		Certificates: e.Certificates, Swing: encodeSwing(&e.Swing),
 		Closed: streakOrNil(e.Closed), Silent: streakOrNil(e.Silent), Unsure: streakOrNil(e.Unsure),
 	}
 	if e.Pending != nil {
@@ -67,7 +70,8 @@ func decodeState(text string, e *Endpoint) error {
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		return fmt.Errorf("state of %s: %w", e.Key, err)
 	}
-	e.AbsentAt, e.Known, e.Asked, e.Alternations = s.AbsentAt, s.Known, s.Asked, s.Alternations
+	e.AbsentAt, e.Known, e.Asked, e.Way = s.AbsentAt, s.Known, s.Asked, s.Way
+	e.Certificates, e.Swing = s.Certificates, s.Swing.decode()
 	e.Closed, e.Silent, e.Unsure = streakOf(s.Closed), streakOf(s.Silent), streakOf(s.Unsure)
 	if s.Pending != nil {
 		p := s.Pending.Pending

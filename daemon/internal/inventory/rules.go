@@ -29,7 +29,17 @@ type Rules struct {
 	// It is unverified when no visit could confirm its identity for
 	// UnverifiedAfter, whatever stood in the way.
 	UnverifiedAfter time.Duration
+
+	// It is unstable when UnstableSwings of the last UnstableOf observations
+	// ended a confirmation with what was known before, and stable again after
+	// StableAfter equal ones in a row. UnstableOf is at most MaxUnstableOf.
+	UnstableSwings int
+	UnstableOf     int
+	StableAfter    int
 }
+
+// MaxUnstableOf is how many observations are remembered to judge stability.
+const MaxUnstableOf = 32
 
 // DefaultRules gives the documented defaults.
 //
@@ -46,5 +56,8 @@ func DefaultRules() Rules {
 		FilteredVisits:  3,
 		GoneAfter:       30 * time.Minute,
 		UnverifiedAfter: 24 * time.Hour,
+		UnstableSwings:  4,
+		UnstableOf:      10,
+		StableAfter:     5,
 	}
 }

@@ -123,6 +123,11 @@ func eventValue(e *event.Event, key string) string {
 		return clock(e.AbsentAt)
 	case "first_seen":
 		return clock(e.FirstSeen)
+	case "days_left":
+		if e.DaysLeft == nil {
+			return ""
+		}
+		return strconv.Itoa(*e.DaysLeft)
 	case "last_seen":
 		return clock(e.LastSeen)
 	}
@@ -144,6 +149,11 @@ func observationValue(o *probes.Observation, field string) string {
 		return o.Product
 	case field == "version":
 		return o.Version
+	case field == "cert":
+		if len(o.TLS) == 0 || o.TLS[0].Certificate == nil {
+			return ""
+		}
+		return o.TLS[0].Certificate.SHA256
 	case field == "outcome":
 		return string(o.Outcome)
 	case field == "strength":
@@ -279,7 +289,19 @@ func (r *tableReader) set(v *Visit, key, value string) {
 	case "strength":
 		o.Strength = probes.Strength(value)
 	case "cert":
-		o.TLS = []probes.TLSFacts{{Certificate: &probes.Certificate{SHA256: value}}}
+		o.TLS = append(o.TLS, probes.TLSFacts{Certificate: &probes.Certificate{SHA256: value}})
+	case "issuer":
+		o.TLS[len(o.TLS)-1].Certificate.Issuer = value
+	case "sans":
+		o.TLS[len(o.TLS)-1].Certificate.SANs = strings.Split(value, ",")
+	case "ends":
+		o.TLS[len(o.TLS)-1].Certificate.NotAfter, _ = r.time([]string{value, "00:00:00"})
+	case "sni":
+		o.TLS[len(o.TLS)-1].Name = value
+	case "way":
+		v.Way = value
+	case "unsynced":
+		v.Unsynced = true
 	case "answer":
 		o.Evidence = &probes.Evidence{Answer: probes.Bytes(value)}
 	case "host":
