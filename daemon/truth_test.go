@@ -76,8 +76,8 @@ var (
 
 func storyNew(t *testing.T, s *story) {
 	s.g.say(ssh("9.2p1"))
-	s.expect(t, told{Action: event.ServiceNew, Version: "9.2p1"})
-	if e := s.events(t, 1)[0]; e.AbsentAt.IsZero() || e.Severity != event.Warning || e.Confirmations != 2 {
+	s.expect(t, told{Action: event.HostNew}, told{Action: event.ServiceNew, Version: "9.2p1"})
+	if e := s.events(t, 2)[1]; e.AbsentAt.IsZero() || e.Severity != event.Warning || e.Confirmations != 2 {
 		t.Errorf("absent at %v, severity %s, %d confirmations", e.AbsentAt, e.Severity, e.Confirmations)
 	}
 }

@@ -27,7 +27,7 @@ func TestRetiredAndAbsent(t *testing.T) {
 		c.add(time.Hour)
 		mustApply(t, s, visitOf("192.0.2.1", 22, c.now(), "OpenSSH", "9.2"))
 	}
-	want := []string{"service.baseline", "watch.retired", "watch.baselined", "service.new"}
+	want := []string{"service.baseline", "watch.retired", "watch.baselined", "host.new", "service.new"}
 	if got := actions(allEvents(t, s.Reader)); !slices.Equal(got, want) {
 		t.Errorf("told %v, want %v", got, want)
 	}
@@ -46,7 +46,7 @@ func TestAbsenceAfterClockSetBack(t *testing.T) {
 		c.add(time.Minute)
 		mustApply(t, s, visitOf("192.0.2.1", 22, c.now(), "OpenSSH", "9.2"))
 	}
-	want := []string{"watch.baselined", "service.new"}
+	want := []string{"watch.baselined", "host.new", "service.new"}
 	if got := actions(allEvents(t, s.Reader)); !slices.Equal(got, want) {
 		t.Errorf("told %v, want %v", got, want)
 	}

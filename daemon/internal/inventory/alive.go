@@ -4,33 +4,22 @@ import (
 	"database/sql"
 	"errors"
 	"time"
+
+	"sonde/daemon/internal/event"
 )
 
-// hostAlive tells when the host of a visit gave its last sign of life: an
-// accepted connection, an answer or a refusal, at any of its endpoints.
-func (tx *transaction) hostAlive(v *Visit) (time.Time, error) {
-	h := host{v.Key.Zone, v.Key.Addr.String()}
-	switch proofOf(&v.Observation) {
-	case there, refused:
-		tx.alive[h] = v.At
-		return v.At, nil
-	case silent:
-	default:
-		return time.Time{}, nil // no rule asks
-	}
+// hostAlive tells when a host gave its last sign of life: an accepted
+// connection, an answer or a refusal, at any of its endpoints.
+func (tx *transaction) hostAlive(h event.Host) (time.Time, error) {
 	if at, ok := tx.alive[h]; ok {
 		return at, nil
 	}
 	var n int64
-	err := tx.stmts.alive.QueryRowContext(tx.ctx, h.zone, h.addr).Scan(&n)
-	if errors.Is(err, sql.ErrNoRows) {
-		return time.Time{}, nil
+	err := tx.stmts.alive.QueryRowContext(tx.ctx, h.Zone, h.Addr.String()).Scan(&n)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, err
 	}
-	at := timeOf(n)
-	if err == nil {
-		tx.alive[h] = at
-	}
-	return at, err
+	return timeOf(n), nil
 }
 
 // maxAliveStep is how far the stored sign of life may lag behind, so that a
@@ -55,7 +44,7 @@ func (tx *transaction) saveAlive() error {
 		if at.IsZero() {
 			continue
 		}
-		_, err := tx.stmts.saveAlive.ExecContext(tx.ctx, h.zone, h.addr, nanos(at), int64(step))
+		_, err := tx.stmts.saveAlive.ExecContext(tx.ctx, h.Zone, h.Addr.String(), nanos(at), int64(step))
 		if err != nil {
 			return err
 		}

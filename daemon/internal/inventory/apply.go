@@ -48,12 +48,11 @@ func (s *Store) Apply(ctx context.Context, visits []Visit) ([]Standing, error) {
 // A transaction is one write to the store, made by the holder of its mutex.
 type transaction struct {
 	*Store
-	ctx   context.Context // without an end: an interrupted statement gains nothing
-	seq   int64           // of the last event written in it
-	alive map[host]time.Time
+	ctx   context.Context          // without an end: an interrupted statement gains nothing
+	seq   int64                    // of the last event written in it
+	alive map[event.Host]time.Time // signs of life of this batch
+	hosts map[event.Host]Host      // read so far, as they are now
 }
-
-type host struct{ zone, addr string }
 
 // transact runs do between begin and commit. What do does to the file counts
 // wholly or not at all.
@@ -72,7 +71,8 @@ func (s *Store) transact(ctx context.Context, do func(*transaction) error) error
 		s.noteFailure(err)
 		return err
 	}
-	tx := &transaction{Store: s, ctx: ctx, seq: s.seq, alive: map[host]time.Time{}}
+	tx := &transaction{Store: s, ctx: ctx, seq: s.seq, alive: map[event.Host]time.Time{},
+		hosts: map[event.Host]Host{}}
 	err := do(tx)
 	if err == nil && tx.seq != s.seq {
 		_, err = s.stmts.meta.ExecContext(ctx, metaSeq, tx.seq)
@@ -102,13 +102,42 @@ func (tx *transaction) apply(v Visit) (Standing, error) {
 	if v.At.IsZero() {
 		v.At = tx.now() // nothing was received: it ended just now
 	}
+	rules := tx.rulesOf(v.Watch)
+	h, err := tx.host(v.Key.Host())
+	if err != nil {
+		return Standing{}, err
+	}
+	h, verdict, err := tx.meet(h, &v, rules)
+	if err != nil {
+		return Standing{}, err
+	}
+	v.HostAlive = h.Alive
+	if signOfLife(&v) == there {
+		tx.alive[h.ID] = v.At
+	}
 	known, err := tx.loadRow(v.Key)
 	if err != nil {
 		return Standing{}, err
 	}
-	if v.HostAlive, err = tx.hostAlive(&v); err != nil {
+	now, err := tx.applyTo(known, &h, verdict, v, rules)
+	if err != nil {
 		return Standing{}, err
 	}
+	if err := tx.saveHost(h); err != nil {
+		return Standing{}, err
+	}
+	if now.Retired {
+		return Standing{}, nil
+	}
+	next := now.Next
+	if next.At.IsZero() && now.Status != Unknown {
+		next = verdict.Next
+	}
+	return Standing{now.Status, next, now.LastVerified}, nil
+}
+
+// applyTo judges the endpoint of a visit and writes what follows.
+func (tx *transaction) applyTo(known *row, h *Host, verdict HostVerdict, v Visit, rules Rules) (Endpoint, error) {
 	var old *Endpoint
 	if known.id != 0 {
 		old = &known.endpoint
@@ -116,21 +145,44 @@ func (tx *transaction) apply(v Visit) (Standing, error) {
 	if old == nil || old.Retired { // the passes of a removed watch are forgotten
 		v.AbsentAt, v.Cause = tx.coverage.absence(&v, tx.now())
 	}
-	now, events := Decide(old, v, tx.rulesOf(v.Watch))
+	before := *h
+	v.Held = v.Held || verdict.Gone // it goes with its host
+	now, events, err := tx.decide(known.id, old, h, v, rules)
+	if err != nil {
+		return now, err
+	}
 	fault.Point("store.apply.decided")
 	id, err := tx.saveRow(known, &now)
 	if err != nil {
-		return Standing{}, err
+		return now, err
+	}
+	if err := tx.saveLikeness(id, &now, concludes(events) != "", nanos(v.At)); err != nil {
+		return now, err
+	}
+	if *h, err = tx.follow(*h, verdict, &now, events, &v); err != nil {
+		return now, err
 	}
 	for i := range events {
+		events[i].MAC = h.MAC
 		if err := tx.emit(&events[i], id); err != nil {
-			return Standing{}, err
+			return now, err
 		}
 	}
-	if now.Retired {
-		return Standing{}, nil
+	if before.Everything != 0 {
+		if err := tx.thins(h, &v, rules); err != nil {
+			return now, err
+		}
 	}
-	return Standing{now.Status, now.Next, now.LastVerified}, nil
+	if !verdict.Gone {
+		return now, nil
+	}
+	switch now.Status {
+	case Present:
+		now.Status = Away
+	case Candidate:
+		now.Status = Unknown
+	}
+	return now, tx.leave(h, &v, verdict.Quiet)
 }
 
 // loadRow reads the endpoint; its id is 0 when there is none.

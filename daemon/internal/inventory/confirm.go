@@ -11,7 +11,8 @@ import (
 func (d *decision) appears(a event.Action) {
 	p := d.candidate()
 	d.consider(a, d.blame(), corroborates(&p.Candidate, d.seen))
-	if !p.Agreeing.holds(d.rules.span(a)) && p.Restarts < maxRestarts {
+	enough := p.Agreeing.holds(d.rules.span(a)) || p.Restarts >= maxRestarts
+	if !enough || d.visit.Held && a == event.ServiceNew {
 		d.hurry()
 		return
 	}
@@ -59,7 +60,7 @@ func (d *decision) confirm(a event.Action, c event.Cause, base *probes.Observati
 	d.consider(a, c, agrees)
 	d.Swing.observe(agrees, false)
 	p := d.Pending
-	if !p.Agreeing.holds(d.rules.span(a)) {
+	if !p.Agreeing.holds(d.rules.span(a)) || d.visit.Held {
 		d.hurry()
 		d.age()
 		return

@@ -121,6 +121,13 @@ func (d *decision) isThere() {
 	d.LastSeen = d.visit.At
 	d.Closed, d.Silent = Streak{}, Streak{}
 	switch d.Status {
+	case Present, Away, Gone:
+		if d.rules.Dynamic && d.MAC != "" && d.visit.MAC != "" && d.MAC != d.visit.MAC {
+			d.revive()
+			return
+		}
+	}
+	switch d.Status {
 	case Unknown:
 		d.FirstSeen = d.visit.At
 		if d.visit.AbsentAt.IsZero() {
@@ -134,6 +141,9 @@ func (d *decision) isThere() {
 		d.appears(event.ServiceNew)
 	case Gone:
 		d.appears(event.ServiceReturned)
+	case Away:
+		d.Status = Present // its host was told to be back
+		d.isKnown()
 	default:
 		d.isKnown()
 	}
@@ -153,11 +163,13 @@ func (d *decision) baseline() {
 
 // revive begins anew with an endpoint whose watch had been removed: what
 // happened meanwhile is not known, so nothing of it is news, unless a pass
-// found nothing there since the watch is back.
+// found nothing there since the watch is back. So it is with an address that
+// another machine was given.
 func (d *decision) revive() {
 	first := d.FirstSeen
+	retired := d.Retired
 	d.Endpoint = Endpoint{Key: d.Key, Watch: d.Watch, LastVisited: d.LastVisited}
-	if !d.visit.AbsentAt.IsZero() {
+	if retired && !d.visit.AbsentAt.IsZero() {
 		d.isThere()
 		return
 	}
@@ -179,7 +191,7 @@ func (d *decision) isMissed() {
 			d.Pending = nil
 		}
 		d.missed()
-	case Present:
+	case Present, Away:
 		if reason := d.absence(); reason != "" {
 			d.gone(reason)
 			return
@@ -200,6 +212,8 @@ const (
 func (d *decision) absence() string {
 	r := d.rules
 	switch {
+	case d.visit.Held:
+		return ""
 	case d.Closed.holds(r.ClosedVisits, r.ClosedAfter) && d.Closed.Last.Equal(d.visit.At):
 		return ReasonClosed
 	case d.Key.Transport == probes.TCP && d.hostAlive() &&

@@ -37,7 +37,7 @@ func (r *Reader) Distress(ctx context.Context, since time.Time) ([]Distress, err
 		if err := rows.Scan(&text); err != nil {
 			return nil, fmt.Errorf("read hosts in distress: %w", err)
 		}
-		if err := json.Unmarshal(text, &ev); err != nil || ev.Endpoint == nil {
+		if err := json.Unmarshal(text, &ev); err != nil || ev.Endpoint == nil || ev.Reason == ReasonEverything {
 			continue // of another version: nothing to hold anybody to
 		}
 		out = append(out, Distress{Watch: ev.Watch, Zone: ev.Zone, Addr: ev.Endpoint.Addr,

@@ -16,6 +16,7 @@ const (
 	Candidate Status = "candidate" // seen, not yet told
 	Present   Status = "present"   // told, and there as far as we know
 	Gone      Status = "gone"      // told to be gone
+	Away      Status = "away"      // gone with its host, which was told
 )
 
 // An Endpoint is all that is known of one port of one address.
@@ -49,6 +50,7 @@ type Endpoint struct {
 	Asked        []string            // probes asked so far, sorted
 	Swing        Swing               // how steady the identity is
 	Way          string              // how it was reached when its identity was last confirmed
+	MAC          string              // of the machine that showed it then
 
 	Next Next // when it should be asked again
 }
@@ -110,6 +112,8 @@ type Visit struct {
 	At          time.Time // of the last packet that counts
 	Found       bool      // a sweep came upon it; else it was due
 	Way         string    // how the target was reached, interface and next hop in any form; "" when not known
+	MAC         string    // of the target, where it is on-link; "" when not known
+	Crowd       int       // endpoints of the same host that a sweep found and that wait for their first visit
 
 	// The rest is filled in by the store from what it knows.
 
@@ -117,4 +121,5 @@ type Visit struct {
 	AbsentAt  time.Time   // when a pass that covers this endpoint found nothing; zero: never
 	Cause     event.Cause // of a baseline: config when empty
 	Unsynced  bool        // our clock is not to be believed: no certificate is judged by it
+	Held      bool        // too many others look alike: nothing is told to be new, changed or gone
 }

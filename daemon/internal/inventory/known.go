@@ -176,7 +176,7 @@ func (d *decision) unsure() {
 // long enough, that is told, once.
 func (d *decision) age() {
 	d.Unsure.add(d.visit.At)
-	if d.Unverified || rank(d.Current.Strength) == 0 ||
+	if d.visit.Held || d.Unverified || rank(d.Current.Strength) == 0 ||
 		!d.Unsure.holds(2, d.rules.UnverifiedAfter) {
 		return
 	}

@@ -104,7 +104,7 @@ func TestFingerprintOfWhatAppears(t *testing.T) {
 	for range 2 {
 		mustApply(t, s, unknownAt(c.add(time.Hour), markA))
 	}
-	wantActions(t, s.Reader, "watch.baselined", "service.new")
+	wantActions(t, s.Reader, "watch.baselined", "host.new", "service.new")
 	if got := endpoints(t, s.Reader, Filter{})[0].Current.Fingerprint; got != markA {
 		t.Errorf("kept %q", got)
 	}

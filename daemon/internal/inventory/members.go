@@ -17,6 +17,9 @@ func (d *decision) believe(o probes.Observation) {
 	if d.visit.Way != "" {
 		d.Way = d.visit.Way
 	}
+	if d.visit.MAC != "" {
+		d.MAC = d.visit.MAC
+	}
 	d.learn(&o)
 	if !d.Current.Addr.IsValid() {
 		d.Current = merge(&probes.Observation{}, &o)

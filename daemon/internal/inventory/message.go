@@ -43,6 +43,18 @@ func sentence(ev *event.Event) string {
 			return "no longer shows that it is " + describe(ev.Previous)
 		}
 		return fmt.Sprintf("could not be verified (%s): was %s", ev.Reason, is)
+	case event.HostNew:
+		return "new host, absent on " + stamp(ev.AbsentAt)
+	case event.HostGone:
+		return fmt.Sprintf("host gone with its %d services, last seen %s", ev.ServicesCount, stamp(ev.LastSeen))
+	case event.HostReturned:
+		return fmt.Sprintf("host returned, %d services are looked for", ev.ServicesCount)
+	case event.HostMoved:
+		return fmt.Sprintf("host moved here from %s with its %d services (%s)", ev.Previous.Addr, ev.ServicesCount, ev.MAC)
+	case event.HostAnswersEverything:
+		return fmt.Sprintf("host answers everything: %d ports alike; they are not told one by one", ev.Counts["endpoints"])
+	case event.HostRecovered:
+		return "host no longer answers everything"
 	case event.ServiceUnstable:
 		return fmt.Sprintf("unstable: %d of the last %d looks went from something else back to %s",
 			ev.Counts["alternations"], ev.Counts["observations"], is)

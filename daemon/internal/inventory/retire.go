@@ -30,11 +30,13 @@ func (s *Store) RetireWatch(ctx context.Context, watch string) error {
 }
 
 func (tx *transaction) retire(watch string) error {
-	var changed [3]int64
+	var changed [5]int64
 	for i, text := range []string{
 		`delete from endpoints where watch = ? and status = 'candidate'`,
 		`update endpoints set retired = 1, next_at = 0, next_why = '' where watch = ? and retired = 0`,
 		`delete from passes where watch = ?`,
+		`delete from machines where watch = ?`,
+		`delete from masses where watch = ?`,
 	} {
 		result, err := tx.conn.ExecContext(tx.ctx, text, watch)
 		if err != nil {
@@ -44,7 +46,7 @@ func (tx *transaction) retire(watch string) error {
 			return err
 		}
 	}
-	if changed == [3]int64{} {
+	if changed == [5]int64{} {
 		return nil
 	}
 	return tx.emit(&event.Event{

@@ -41,6 +41,7 @@ type state struct {
 	Certificates []KnownCertificate  `json:"certificates,omitempty"`
 	Swing        *swingState         `json:"swing,omitempty"`
 	Way          string              `json:"way,omitempty"`
+	MAC          string              `json:"mac,omitempty"`
 }
 
 // pendingState adds what an observation's own JSON form leaves out.
@@ -51,7 +52,7 @@ type pendingState struct {
 
 func encodeState(e *Endpoint) (string, error) {
 	s := state{
-		AbsentAt: e.AbsentAt, Known: e.Known, Asked: e.Asked, Way: e.Way,
+		AbsentAt: e.AbsentAt, Known: e.Known, Asked: e.Asked, Way: e.Way, MAC: e.MAC,
 		Certificates: e.Certificates, Swing: encodeSwing(&e.Swing),
 		Closed: streakOrNil(e.Closed), Silent: streakOrNil(e.Silent), Unsure: streakOrNil(e.Unsure),
 	}
@@ -70,7 +71,7 @@ func decodeState(text string, e *Endpoint) error {
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		return fmt.Errorf("state of %s: %w", e.Key, err)
 	}
-	e.AbsentAt, e.Known, e.Asked, e.Way = s.AbsentAt, s.Known, s.Asked, s.Way
+	e.AbsentAt, e.Known, e.Asked, e.Way, e.MAC = s.AbsentAt, s.Known, s.Asked, s.Way, s.MAC
 	e.Certificates, e.Swing = s.Certificates, s.Swing.decode()
 	e.Closed, e.Silent, e.Unsure = streakOf(s.Closed), streakOf(s.Silent), streakOf(s.Unsure)
 	if s.Pending != nil {
@@ -240,6 +241,7 @@ func (r *row) assemble() error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", e.Key, err)
 		}
+		o.Addr = e.Key.Addr // its machine may have moved since
 		if i == 0 {
 			e.Current = o
 		} else {

@@ -36,6 +36,22 @@ type Rules struct {
 	UnstableSwings int
 	UnstableOf     int
 	StableAfter    int
+
+	// More hosts of a watch than MassHosts and than MassPercent of those that
+	// are there, missing or changing alike within MassWindow, are told as one.
+	// Missing ones are then held for MassHold at most.
+	MassHosts   int
+	MassPercent int
+	MassWindow  time.Duration
+	MassHold    time.Duration
+
+	// A host with more than AlikeEndpoints endpoints that answer alike answers
+	// everything.
+	AlikeEndpoints int
+
+	// Dynamic says that addresses go from machine to machine: what another MAC
+	// address shows is not what the one before has become.
+	Dynamic bool
 }
 
 // MaxUnstableOf is how many observations are remembered to judge stability.
@@ -59,5 +75,10 @@ func DefaultRules() Rules {
 		UnstableSwings:  4,
 		UnstableOf:      10,
 		StableAfter:     5,
+		MassHosts:       10,
+		MassPercent:     20,
+		MassWindow:      30 * time.Minute,
+		MassHold:        24 * time.Hour,
+		AlikeEndpoints:  50,
 	}
 }

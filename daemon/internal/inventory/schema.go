@@ -12,7 +12,7 @@ import (
 const schemaVersion = len(migrations)
 
 // migrations[n] leads from version n to n+1.
-var migrations = [...]string{schema1, schema2, schema3}
+var migrations = [...]string{schema1, schema2, schema3, schema4}
 
 // applicationID marks the file as ours: "Sond".
 const applicationID = 0x536f6e64

@@ -124,6 +124,47 @@ create table fingerprints (
 	schema3 = `
 create index endpoints_old on endpoints (last_seen) where status = 'gone' or retired = 1;
 `
+
+	// What is known of hosts beyond their last sign of life, what endpoints
+	// have in common with others, and what of that is told as one.
+	schema4 = `
+create table machines (
+	zone       text not null,
+	addr       text not null,
+	watch      text not null,
+	status     text not null,
+	first_seen integer not null,
+	mac        text not null,
+	moving     text not null default '',
+	missed     integer not null,
+	state      text not null,
+	primary key (zone, addr)
+) strict, without rowid;
+create index machines_by_watch on machines (watch, status, missed);
+create index machines_by_mac on machines (zone, mac) where mac <> '';
+create index machines_moving on machines (zone, moving) where moving <> '';
+
+create table likeness (
+	endpoint integer primary key references endpoints (id) on delete cascade,
+	watch    text not null,
+	addr     text not null,
+	shape    integer not null,
+	sign     text not null,
+	sign_at  integer not null
+) strict;
+create index likeness_by_sign on likeness (watch, sign, addr) where sign <> '';
+
+create table masses (
+	watch text not null,
+	sign  text not null,
+	since integer not null,
+	primary key (watch, sign)
+) strict, without rowid;
+
+insert into machines (zone, addr, watch, status, first_seen, mac, missed, state)
+	select zone, addr, max(watch), 'present', min(first_seen), '', 0, '{}' from endpoints
+	where status = 'present' and retired = 0 group by zone, addr;
+`
 )
 
 // hasFingerprints is the first schema with that table.

@@ -15,6 +15,11 @@ type statements struct {
 	dropEvidence                *sql.Stmt
 	saveMark, dropMark, cutMark *sql.Stmt // fingerprints
 	alive, saveAlive            *sql.Stmt
+	host, saveHost              *sql.Stmt
+	knownHosts, missingHosts    *sql.Stmt
+	alikeHosts, alikeEndpoints  *sql.Stmt
+	mass, byMAC                 *sql.Stmt
+	saveLikeness, signTold      *sql.Stmt
 	outbox, history, meta       *sql.Stmt
 }
 
@@ -59,6 +64,30 @@ func (s *statements) prepare(ctx context.Context, c *sql.Conn) error {
 		{&s.saveAlive, `insert into hosts (zone, addr, alive) values (?1, ?2, ?3)
 			on conflict (zone, addr) do update set alive = excluded.alive
 			where abs(excluded.alive - alive) >= ?4`},
+		{&s.host, `select ` + hostColumns + ` from machines where zone = ? and addr = ?`},
+		{&s.saveHost, `insert into machines (zone, addr, watch, status, first_seen, mac, moving, missed, state)
+			values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (zone, addr) do update set
+				watch = excluded.watch, status = excluded.status, first_seen = excluded.first_seen,
+				mac = excluded.mac, moving = excluded.moving, missed = excluded.missed, state = excluded.state`},
+		{&s.byMAC, `select addr, 1 from machines where zone = ?1 and mac = ?2 and mac <> '' and addr <> ?3
+				and status <> ''
+			union all select addr, 0 from machines where zone = ?1 and moving = ?2 and moving <> '' and addr <> ?3
+				and mac <> ?2
+			limit 8`},
+		{&s.knownHosts, `select count(*) from machines where watch = ? and status = 'present'`},
+		{&s.missingHosts, `select count(*) from machines where watch = ? and status = 'present' and missed > 0`},
+		{&s.alikeHosts, `select count(distinct addr) from likeness where watch = ? and sign = ?
+			and sign <> '' and sign_at >= ?`},
+		{&s.alikeEndpoints, `select count(*) from endpoints e join likeness l on l.endpoint = e.id
+			where e.zone = ? and e.addr = ? and e.status in ('present', 'candidate') and e.retired = 0
+				and l.shape = ? and e.id <> ?`},
+		{&s.mass, `select since from masses where watch = ? and sign = ?`},
+		{&s.saveLikeness, `insert into likeness (endpoint, watch, addr, shape, sign, sign_at)
+			values (?, ?, ?, ?, ?, ?) on conflict (endpoint) do update set watch = excluded.watch,
+				addr = excluded.addr, shape = excluded.shape, sign = excluded.sign, sign_at = excluded.sign_at
+			where shape <> excluded.shape or sign <> excluded.sign or addr <> excluded.addr
+				or watch <> excluded.watch or excluded.sign <> ''`},
+		{&s.signTold, `update likeness set shape = ? where endpoint = ?`},
 		{&s.outbox, `insert into outbox (seq, at, action, event) values (?, ?, ?, ?)`},
 		{&s.history, `insert into history (endpoint, seq, at, action, message)
 			values (?, ?, ?, ?, ?)`},
@@ -77,6 +106,8 @@ func (s *statements) close() {
 	var errs []error
 	for _, st := range []*sql.Stmt{s.load, s.save, s.drop, s.saveIdentity, s.cutIdentities,
 		s.saveEvidence, s.dropEvidence, s.cutEvidence, s.saveMark, s.dropMark, s.cutMark, s.alive, s.saveAlive,
+		s.host, s.saveHost, s.knownHosts, s.missingHosts, s.alikeHosts, s.alikeEndpoints, s.mass, s.byMAC,
+		s.saveLikeness, s.signTold,
 		s.outbox, s.history, s.meta} {
 		if st != nil {
 			errs = append(errs, st.Close())

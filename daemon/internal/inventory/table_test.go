@@ -17,13 +17,17 @@ import (
 
 // A tableCase is one case of testdata/decide.txt; the file explains itself.
 type tableCase struct {
-	name  string
-	steps []*tableStep
+	name    string
+	network bool // of several hosts: judged by the store
+	rules   Rules
+	steps   []*tableStep
 }
 
 type tableStep struct {
 	line   int
-	visit  Visit
+	pass   *Pass // instead of visits
+	visit  Visit // of a case of one endpoint
+	visits []Visit
 	tells  []map[string]string
 	next   string
 	status string
@@ -38,6 +42,10 @@ func TestDecideTable(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
+			if c.network {
+				c.runNetwork(t)
+				return
+			}
 			var known *Endpoint
 			for _, s := range c.steps {
 				before := dump(t, known)
@@ -66,6 +74,12 @@ func dump(t *testing.T, v any) string {
 
 func (s *tableStep) check(t *testing.T, e *Endpoint, events []event.Event) {
 	t.Helper()
+	s.checkEvents(t, events)
+	s.checkStanding(t, e.Status, e.Next)
+}
+
+func (s *tableStep) checkEvents(t *testing.T, events []event.Event) {
+	t.Helper()
 	if len(events) != len(s.tells) {
 		t.Errorf("line %d: tells %d events, want %d: %v", s.line, len(events), len(s.tells), lines(events))
 		return
@@ -80,15 +94,19 @@ func (s *tableStep) check(t *testing.T, e *Endpoint, events []event.Event) {
 			t.Errorf("line %d: message %q", s.line, m)
 		}
 	}
+}
+
+func (s *tableStep) checkStanding(t *testing.T, stands Status, due Next) {
+	t.Helper()
 	next := "none"
-	if !e.Next.At.IsZero() {
-		next = clock(e.Next.At) + " " + string(e.Next.Why)
+	if !due.At.IsZero() {
+		next = clock(due.At) + " " + string(due.Why)
 	}
 	if s.next != "" && next != s.next {
 		t.Errorf("line %d: next is %s, want %s", s.line, next, s.next)
 	}
-	status := string(e.Status)
-	if e.Status == Unknown {
+	status := string(stands)
+	if stands == Unknown {
 		status = "unknown"
 	}
 	if s.status != "" && status != s.status {
@@ -131,6 +149,9 @@ func eventValue(e *event.Event, key string) string {
 	case "last_seen":
 		return clock(e.LastSeen)
 	}
+	if v, ok := networkValue(e, key); ok {
+		return v
+	}
 	of, field, _ := strings.Cut(key, ".")
 	o := e.Endpoint
 	if of == "previous" {
@@ -154,6 +175,8 @@ func observationValue(o *probes.Observation, field string) string {
 			return ""
 		}
 		return o.TLS[0].Certificate.SHA256
+	case field == "addr":
+		return o.Addr.String()
 	case field == "outcome":
 		return string(o.Outcome)
 	case field == "strength":
@@ -194,6 +217,7 @@ type tableReader struct {
 	step      *tableStep
 	swept     time.Time
 	transport probes.Transport
+	at        string // of the visit: hosts and ports
 }
 
 func (r *tableReader) read(text string) {
@@ -203,19 +227,30 @@ func (r *tableReader) read(text string) {
 	}
 	switch rest := words[1:]; {
 	case words[0] == "case":
-		r.cases = append(r.cases, &tableCase{name: strings.Join(rest, " ")})
+		r.cases = append(r.cases, &tableCase{name: strings.Join(rest, " "), rules: DefaultRules()})
 		r.step, r.swept, r.transport = nil, time.Time{}, probes.TCP
 	case words[0] == "udp":
 		r.transport = probes.UDP
+	case words[0] == "network":
+		r.last().network = true
+	case words[0] == "rule":
+		r.last().rules.Dynamic = rest[0] == "dynamic=yes"
 	case words[0] == "swept":
-		r.swept, _ = r.time(rest)
+		r.swept, rest = r.time(rest)
+		r.sweep(len(rest) > 0)
 	case words[0] == "tells":
+		n, err := strconv.Atoi(rest[0])
+		if err == nil {
+			rest = rest[1:]
+		}
 		want := map[string]string{"action": rest[0]}
 		for _, w := range rest[1:] {
 			key, value, _ := strings.Cut(w, "=")
 			want[key] = value
 		}
-		r.step.tells = append(r.step.tells, want)
+		for range max(n, 1) {
+			r.step.tells = append(r.step.tells, want)
+		}
 	case words[0] == "next":
 		r.step.next = strings.Join(rest, " ")
 	case words[0] == "status":
@@ -256,6 +291,7 @@ func (r *tableReader) visit(words []string) {
 	case probes.OutcomeSilent:
 		o.State = probes.Filtered
 	}
+	r.at = ""
 	for _, w := range words[1:] {
 		key, value, _ := strings.Cut(w, "=")
 		r.set(&v, key, strings.ReplaceAll(value, "_", " "))
@@ -263,9 +299,8 @@ func (r *tableReader) visit(words []string) {
 	if o.Evidence != nil {
 		o.Evidence.Probe = o.Probe
 	}
-	r.step = &tableStep{line: r.line, visit: v}
-	c := r.cases[len(r.cases)-1]
-	c.steps = append(c.steps, r.step)
+	r.step = &tableStep{line: r.line, visit: v, visits: r.spread(v)}
+	r.last().steps = append(r.last().steps, r.step)
 }
 
 func (r *tableReader) set(v *Visit, key, value string) {
@@ -300,6 +335,16 @@ func (r *tableReader) set(v *Visit, key, value string) {
 		o.TLS[len(o.TLS)-1].Name = value
 	case "way":
 		v.Way = value
+	case "at":
+		r.at = value
+	case "mac":
+		v.MAC = value
+	case "zone":
+		v.Key.Zone = value
+	case "crowd":
+		v.Crowd, _ = strconv.Atoi(value)
+	case "why":
+		o.Reason = value
 	case "unsynced":
 		v.Unsynced = true
 	case "answer":

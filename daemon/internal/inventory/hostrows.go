@@ -1,0 +1,168 @@
+package inventory
+
+import (
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"sonde/daemon/internal/event"
+)
+
+// hostState is the part of a Host that nobody searches for: one JSON text.
+type hostState struct {
+	Missed     *Streak    `json:"missed,omitempty"`
+	Back       *Streak    `json:"back,omitempty"`
+	Move       *Move      `json:"move,omitempty"`
+	Origin     netip.Addr `json:"origin,omitzero"`
+	Everything int64      `json:"everything,omitempty"`
+}
+
+// host gives what is known of a host, nothing if it is new.
+func (tx *transaction) host(id event.Host) (Host, error) {
+	if h, ok := tx.hosts[id]; ok {
+		return h, nil
+	}
+	h, err := tx.scanHost(tx.stmts.host.QueryRowContext(tx.ctx, id.Zone, id.Addr.String()))
+	if errors.Is(err, sql.ErrNoRows) {
+		h, err = Host{ID: id}, nil
+	}
+	if err != nil {
+		return h, fmt.Errorf("host %s: %w", id, err)
+	}
+	if h.Alive, err = tx.hostAlive(id); err != nil {
+		return h, err
+	}
+	tx.hosts[id] = h
+	return h, nil
+}
+
+const hostColumns = `zone, addr, watch, status, first_seen, mac, state`
+
+func (tx *transaction) scanHost(r *sql.Row) (h Host, err error) {
+	var addr, text string
+	var first int64
+	if err := r.Scan(&h.ID.Zone, &addr, &h.Watch, &h.Status, &first, &h.MAC, &text); err != nil {
+		return h, err
+	}
+	if h.ID.Addr, err = netip.ParseAddr(addr); err != nil {
+		return h, err
+	}
+	var s hostState
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		return h, err
+	}
+	h.FirstSeen, h.Missed, h.Back = timeOf(first), streakOf(s.Missed), streakOf(s.Back)
+	h.Move, h.Origin, h.Everything = s.Move, s.Origin, s.Everything
+	return h, nil
+}
+
+// saveHost writes what has changed of a host. Its last sign of life is kept
+// apart, as it changes with each visit.
+func (tx *transaction) saveHost(h Host) error {
+	was := tx.hosts[h.ID]
+	tx.hosts[h.ID] = h
+	was.Alive = h.Alive
+	if was == h || h.Status == Unknown && h.MAC == "" && h.Move == nil && h.Everything == was.Everything {
+		return nil
+	}
+	moving := ""
+	if h.Move != nil {
+		moving = h.Move.MAC
+	}
+	text, err := json.Marshal(hostState{Missed: streakOrNil(h.Missed), Back: streakOrNil(h.Back),
+		Move: h.Move, Origin: h.Origin, Everything: h.Everything})
+	if err == nil {
+		_, err = tx.stmts.saveHost.ExecContext(tx.ctx, h.ID.Zone, h.ID.Addr.String(), h.Watch,
+			string(h.Status), nanos(h.FirstSeen), h.MAC, moving, h.Missed.Count, string(text))
+	}
+	if err != nil {
+		return fmt.Errorf("host %s: %w", h.ID, err)
+	}
+	return nil
+}
+
+// byMAC gives the only other host of the zone and the IP version that is known
+// by the MAC address, nil for none or several: of a router that answers for
+// many addresses nothing can be told.
+func (tx *transaction) byMAC(h event.Host, mac string) (*Host, error) {
+	if mac == "" {
+		return nil, nil
+	}
+	rows, err := tx.stmts.byMAC.QueryContext(tx.ctx, h.Zone, mac, h.Addr.String())
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var found, all []netip.Addr
+	for rows.Next() {
+		var text string
+		var believed bool
+		if err := rows.Scan(&text, &believed); err != nil {
+			return nil, err
+		}
+		a, err := netip.ParseAddr(text)
+		if err != nil || a.Is4() != h.Addr.Is4() {
+			continue
+		}
+		if all = append(all, a); believed {
+			found = append(found, a)
+		}
+	}
+	if err := rows.Err(); err != nil || len(found) != 1 || len(all) != 1 {
+		return nil, err
+	}
+	other, err := tx.host(event.Host{Zone: h.Zone, Addr: found[0]})
+	return &other, err
+}
+
+// window counts what the hosts of a watch show alike.
+func (tx *transaction) window(watch, sign string, v *Visit, r Rules) (w Window, err error) {
+	w.At = v.At
+	err = tx.stmts.knownHosts.QueryRowContext(tx.ctx, watch).Scan(&w.Known)
+	if err == nil && sign == signMissing {
+		err = tx.stmts.missingHosts.QueryRowContext(tx.ctx, watch).Scan(&w.Alike)
+	} else if err == nil {
+		err = tx.stmts.alikeHosts.QueryRowContext(tx.ctx, watch, sign, nanos(v.At.Add(-r.MassWindow))).Scan(&w.Alike)
+	}
+	return w, err
+}
+
+func (tx *transaction) mass(watch, sign string) (*Mass, error) {
+	var since int64
+	err := tx.stmts.mass.QueryRowContext(tx.ctx, watch, sign).Scan(&since)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return &Mass{Watch: watch, Sign: sign, Since: timeOf(since)}, nil
+}
+
+func (tx *transaction) saveMass(watch, sign string, was, now *Mass) (err error) {
+	switch {
+	case was == nil && now != nil:
+		_, err = tx.conn.ExecContext(tx.ctx, `insert into masses (watch, sign, since) values (?, ?, ?)`,
+			watch, sign, nanos(now.Since))
+	case was != nil && now == nil:
+		_, err = tx.conn.ExecContext(tx.ctx, `delete from masses where watch = ? and sign = ?`, watch, sign)
+	}
+	return err
+}
+
+// saveLikeness notes what an endpoint has in common with others. A sign that
+// was told stays for its window, so that it is counted with those that follow.
+func (tx *transaction) saveLikeness(id int64, e *Endpoint, told bool, at int64) error {
+	if id == 0 {
+		return nil
+	}
+	sign := signOf(e)
+	if sign == "" && told {
+		_, err := tx.stmts.signTold.ExecContext(tx.ctx, shapeOf(e), id)
+		return err
+	}
+	_, err := tx.stmts.saveLikeness.ExecContext(tx.ctx, id, e.Watch, e.Key.Addr.String(), shapeOf(e), sign, at)
+	return err
+}

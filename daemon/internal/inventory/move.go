@@ -1,0 +1,73 @@
+package inventory
+
+import (
+	"net/netip"
+
+	"sonde/daemon/internal/event"
+	"sonde/probes"
+)
+
+// move lets a machine take what is known of it from its old address to the one
+// of h, and tells it as one event. What was known at this address belongs to
+// another machine, which is now nowhere or already seen at the old address: it
+// is kept there until it is seen.
+func (tx *transaction) move(h, old Host, v *Visit) (Host, error) {
+	swapped := old.Move != nil && old.Move.From == h.ID.Addr && old.Move.MAC == h.MAC && h.MAC != ""
+	here, there := h, old
+	here.Status, here.FirstSeen, here.Watch, here.MAC = old.Status, old.FirstSeen, v.Watch, v.MAC
+	here.Everything, here.Origin, here.Move = old.Everything, old.Origin, nil
+	here.Missed, here.Back = Streak{}, Streak{}
+	here.Status = Present
+	there.Status, there.FirstSeen, there.MAC, there.Everything = h.Status, h.FirstSeen, h.MAC, h.Everything
+	there.Move, there.Missed, there.Back = nil, Streak{}, Streak{}
+	there.Origin = h.address()
+	if swapped || h.Status == Unknown {
+		there.Origin = netip.Addr{}
+	}
+	if err := tx.exchange(h.ID, old.ID); err != nil {
+		return h, err
+	}
+	from := old.address()
+	here.Origin = netip.Addr{}
+	if err := tx.saveHost(here); err != nil {
+		return h, err
+	}
+	if err := tx.tellMoved(&here, from, v); err != nil {
+		return h, err
+	}
+	if there.Status == Unknown {
+		delete(tx.hosts, old.ID)
+		_, err := tx.conn.ExecContext(tx.ctx, `delete from machines where zone = ? and addr = ?`,
+			old.ID.Zone, old.ID.Addr.String())
+		return here, err
+	}
+	if err := tx.saveHost(there); err != nil || !swapped {
+		return here, err
+	}
+	return here, tx.tellMoved(&there, h.address(), v)
+}
+
+// exchange gives the endpoints of each of two hosts to the other. Candidates
+// are dropped: they are found again.
+func (tx *transaction) exchange(a, b event.Host) error {
+	const between = "moving" // no address
+	x, y := a.Addr.String(), b.Addr.String()
+	if _, err := tx.conn.ExecContext(tx.ctx, `delete from endpoints where zone = ? and addr in (?, ?)
+		and status = 'candidate'`, a.Zone, x, y); err != nil {
+		return err
+	}
+	for _, step := range [][2]string{{x, between}, {y, x}, {between, y}} {
+		if _, err := tx.conn.ExecContext(tx.ctx, `update endpoints set addr = ? where zone = ? and addr = ?`,
+			step[1], a.Zone, step[0]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (tx *transaction) tellMoved(h *Host, from netip.Addr, v *Visit) error {
+	ev := tx.hostEvent(event.HostMoved, h, v)
+	ev.Previous = &probes.Observation{Addr: from}
+	ev.Changed = []string{"addr"}
+	return tx.tellWithServices(&ev, h)
+}
