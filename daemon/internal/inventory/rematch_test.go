@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -224,7 +225,7 @@ func TestRematchGoesOn(t *testing.T) {
 	lines := map[string]string{}
 	for i := range all {
 		v := plainVisit()
-		v.Key.Port = uint16(1 + i)
+		v.Key.Addr = netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + i)}) // as one host's they would be one event
 		answer := fmt.Sprintf("banner %d", i)
 		v.Observation.Evidence.Answer = probes.Bytes(answer)
 		lines[answer] = "ssh.a ssh Other 1"
