@@ -37,6 +37,8 @@ type Config struct {
 	Confirm     Confirm
 	Database    Database
 	Output      Output
+	Expected    AcceptedState // of expected.d
+	Severity    Severities    // for all watches
 
 	// Excluded is the union of the exclude keys of all watches and of the
 	// files in exclude.d. It holds in every zone.
@@ -70,6 +72,8 @@ type Watch struct {
 	DiscoverEvery time.Duration // each address and port is tried this often
 	VerifyEvery   time.Duration // each known service is asked this often
 	GoneAfter     time.Duration // 0: Confirm.GoneAfter
+	Addresses     string        // Static or Dynamic
+	Severity      Severities    // before Config.Severity
 
 	// ActiveHours are when anything is sent. Without any it always may be.
 	ActiveHours Hours
@@ -85,6 +89,12 @@ type Watch struct {
 	BestEffort    bool // the promises may be broken
 	IAmAuthorised bool // large or public targets are meant
 }
+
+// The values of Watch.Addresses.
+const (
+	Static  = "static"  // an address stays with its machine
+	Dynamic = "dynamic" // addresses are given out, as by DHCP
+)
 
 // A Name is one name that targets are asked by, in TLS and HTTP.
 type Name struct {
@@ -156,18 +166,6 @@ func (r PortRange) String() string { return fmt.Sprintf("%d-%d", r.First, r.Last
 type Passive struct {
 	Enabled    bool
 	Interfaces []string // nil: those that the targets are reached by
-}
-
-// Confirm says how much must agree before a change is told.
-type Confirm struct {
-	NewVisits      int           // service.new: agreeing visits …
-	NewSpacing     time.Duration // … at least this far apart
-	ChangedVisits  int           // service.changed: agreeing visits …
-	ChangedOver    time.Duration // … spread over at least this
-	ClosedVisits   int           // service.gone, closed: refused visits …
-	ClosedAfter    time.Duration // … spread over at least this
-	FilteredVisits int           // service.gone, filtered: silent visits …
-	GoneAfter      time.Duration // … spread over at least this
 }
 
 // Database chooses the probes and signatures.

@@ -112,6 +112,8 @@ func TestEveryKeyDoesSomething(t *testing.T) {
 		"identity.contact": `"a@example.org"`, "identity.user_agent": `"x"`, "identity.ehlo_name": `"a.example"`,
 		"state.events_for": `"10d"`, "state.history_for": `"10d"`, "state.gone_for": `"700d"`,
 		"state.events_most": "5000", "state.history_most": "5000", "state.max_size": `"1GiB"`, "state.min_free": `"1GiB"`,
+		"watch.addresses": `"dynamic"`, "watch.severity": `{ "service.new" = "error" }`,
+		"confirm.unstable_alternations": "3", "confirm.unstable_of": "20",
 		"sensor.log_level": `"debug"`, "sensor.state_dir": `"/x"`,
 		"output.json.max_size": `"1MiB"`, "output.syslog.target": `"/x"`, "output.syslog.facility": `"user"`,
 		"output.json.path": `"x.json"`, "output.json.format": `"ecs"`, "output.json.max_backlog": "100",

@@ -50,14 +50,9 @@ func defaults() Config {
 		},
 		Discovery: Discovery{Method: Auto, SourcePorts: PortRange{61000, 61255}},
 		Passive:   Passive{Enabled: true},
-		Confirm: Confirm{
-			NewVisits: 2, NewSpacing: time.Second,
-			ChangedVisits: 3, ChangedOver: 65 * time.Second,
-			ClosedVisits: 3, ClosedAfter: 5 * time.Minute,
-			FilteredVisits: 3, GoneAfter: 30 * time.Minute,
-		},
-		Database: Database{Files: []string{Builtin}, Intensity: 7},
-		Output:   defaultOutput(),
+		Confirm:   defaultConfirm(),
+		Database:  Database{Files: []string{Builtin}, Intensity: 7},
+		Output:    defaultOutput(),
 	}
 }
 
@@ -77,6 +72,7 @@ func newWatch() Watch {
 		UDPPorts:      mustPorts(ports.UDP, defaultUDPPorts),
 		DiscoverEvery: time.Hour,
 		VerifyEvery:   15 * time.Minute,
+		Addresses:     Static,
 		StartTLS:      true,
 		RPC:           "list",
 	}

@@ -14,7 +14,7 @@ type Change struct {
 	Removed []string // … of the old file
 	Changed []string // … of the new file
 
-	State, Identity, Limits, Discovery, Passive, Confirm, Database, Output, Excluded, Maintenance bool
+	State, Identity, Limits, Discovery, Passive, Confirm, Database, Output, Excluded, Maintenance, Expected, Severity bool
 
 	// Restart names what cannot be changed while running.
 	Restart []string
@@ -36,6 +36,8 @@ func Diff(old, now *Config) Change {
 		Output:      !reflect.DeepEqual(old.Output, now.Output),
 		Maintenance: !reflect.DeepEqual(old.Maintenance, now.Maintenance),
 		Excluded:    !old.Excluded.Equal(now.Excluded),
+		Expected:    !reflect.DeepEqual(old.Expected, now.Expected),
+		Severity:    !reflect.DeepEqual(old.Severity, now.Severity),
 	}
 	if old.Sensor.Name != now.Sensor.Name {
 		d.Restart = append(d.Restart, "sensor.name")

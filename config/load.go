@@ -15,9 +15,10 @@ import (
 
 // The directories beside the main file.
 const (
-	confDir    = "conf.d"    // *.toml, read after the main file in order of name
-	excludeDir = "exclude.d" // one address, CIDR prefix or run per line
-	probesDir  = "probes.d"  // *.probes, whose lines come before all others
+	confDir     = "conf.d"     // *.toml, read after the main file in order of name
+	excludeDir  = "exclude.d"  // one address, CIDR prefix or run per line
+	probesDir   = "probes.d"   // *.probes, whose lines come before all others
+	expectedDir = "expected.d" // *.toml, the accepted state
 )
 
 // MaxFileSize bounds one file: 4 MiB are 100,000 lines of exclude.d, and keep
@@ -30,10 +31,10 @@ type Source struct {
 	Data []byte
 }
 
-// Load reads the main file at path, then conf.d/*.toml and exclude.d/* in the
-// directory of that file, where they exist. In exclude.d names that begin with
-// a dot or end in "~" are left out. The files probes.d/*.probes are named in
-// the Config, not read.
+// Load reads the main file at path, then conf.d/*.toml, exclude.d/* and
+// expected.d/*.toml in the directory of that file, where they exist. In
+// exclude.d names that begin with a dot or end in "~" are left out. The files
+// probes.d/*.probes are named in the Config, not read.
 //
 // Mistakes in the files are [Errors]; a file that cannot be read is told by
 // the error of the operating system. On any error there is no Config.
@@ -61,7 +62,15 @@ func load(path string, promises bool) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := parseAll(sources, excludes, promises)
+	accepted, err := list(dir, expectedDir, "*.toml")
+	if err != nil {
+		return nil, err
+	}
+	expected, err := readAll(accepted)
+	if err != nil {
+		return nil, err
+	}
+	c, err := parseWith(sources, excludes, expected, promises)
 	if err != nil {
 		return nil, err
 	}
@@ -145,6 +154,10 @@ func readFile(name string) ([]byte, error) {
 func Parse(files, excludes []Source) (*Config, error) { return parseAll(files, excludes, true) }
 
 func parseAll(files, excludes []Source, promises bool) (*Config, error) {
+	return parseWith(files, excludes, nil, promises)
+}
+
+func parseWith(files, excludes, expected []Source, promises bool) (*Config, error) {
 	r := &reader{set: map[string]Pos{}}
 	c := defaults()
 	c.Watches = nil
@@ -158,7 +171,12 @@ func parseAll(files, excludes []Source, promises bool) (*Config, error) {
 		names = append(names, f.Name)
 		excluded = append(excluded, r.excludeList(f)...)
 	}
+	for _, f := range expected {
+		names = append(names, f.Name)
+		r.expectedFile(&c, f)
+	}
 	r.checkLimits(&c)
+	r.checkConfirm(&c)
 	r.checkWatches(&c)
 	r.checkMaintenance(&c)
 	r.checkOutputs(&c)
@@ -182,16 +200,21 @@ func parseAll(files, excludes []Source, promises bool) (*Config, error) {
 func (r *reader) file(c *Config, f Source) {
 	var m map[string]any
 	if _, err := toml.Decode(string(f.Data), &m); err != nil {
-		var pe toml.ParseError
-		if !errors.As(err, &pe) {
-			r.fail(Pos{File: f.Name}, "", "%v", err)
-			return
-		}
-		r.fail(Pos{f.Name, pe.Position.Line, max(pe.Position.Col, 1)}, pe.LastKey,
-			"%s; the rest of the file is not looked at before this is mended", pe.Message)
+		r.syntax(f.Name, err)
 		return
 	}
 	rootTable.read(r, c, value{m, f.Name, "", "", places(string(f.Data))})
+}
+
+// syntax tells why a file is no TOML.
+func (r *reader) syntax(name string, err error) {
+	var pe toml.ParseError
+	if !errors.As(err, &pe) {
+		r.fail(Pos{File: name}, "", "%v", err)
+		return
+	}
+	r.fail(Pos{name, pe.Position.Line, max(pe.Position.Col, 1)}, pe.LastKey,
+		"%s; the rest of the file is not looked at before this is mended", pe.Message)
 }
 
 // excludeList reads one address, prefix or run per line; from # on a line is

@@ -21,6 +21,7 @@ var rootTable = table[Config]{
 	"confirm":     sub(func(c *Config) *Confirm { return &c.Confirm }, confirmTable),
 	"database":    sub(func(c *Config) *Database { return &c.Database }, databaseTable),
 	"output":      sub(func(c *Config) *Output { return &c.Output }, outputTable),
+	"severity":    severities(func(c *Config) *Severities { return &c.Severity }),
 }
 
 var sensorTable = table[Sensor]{
@@ -56,6 +57,9 @@ var watchTable = table[Watch]{
 
 	"active_hours": strs(func(w *Watch) *[]Span { return &w.ActiveHours.Spans }, `"Mon-Fri 19:00-07:00"`, parseWeekly),
 	"time_zone":    text(func(w *Watch) *string { return &w.ActiveHours.Zone }, checkZone),
+
+	"addresses": text(func(w *Watch) *string { return &w.Addresses }, oneOf(Static, Dynamic)),
+	"severity":  severities(func(w *Watch) *Severities { return &w.Severity }),
 
 	"names": strs(func(w *Watch) *[]Name { return &w.Names }, `"www.example.org"`, parseName),
 
@@ -100,20 +104,6 @@ var limitsTable = table[Limits]{
 	"max_probes": number(func(l *Limits) *int { return &l.MaxProbes }, 1, 1000),
 	"max_wait":   duration(func(l *Limits) *time.Duration { return &l.MaxWait }, time.Second, 10*time.Minute),
 	"max_answer": parsed(func(l *Limits) *int64 { return &l.MaxAnswer }, `"16KiB"`, size(minAnswer, maxAnswer)),
-}
-
-// maxVisits bounds how much agreement can be asked for.
-const maxVisits = 100
-
-var confirmTable = table[Confirm]{
-	"new_visits":      number(func(c *Confirm) *int { return &c.NewVisits }, 1, maxVisits),
-	"new_spacing":     duration(func(c *Confirm) *time.Duration { return &c.NewSpacing }, 0, day),
-	"changed_visits":  number(func(c *Confirm) *int { return &c.ChangedVisits }, 1, maxVisits),
-	"changed_over":    duration(func(c *Confirm) *time.Duration { return &c.ChangedOver }, 0, day),
-	"closed_visits":   number(func(c *Confirm) *int { return &c.ClosedVisits }, 1, maxVisits),
-	"closed_after":    duration(func(c *Confirm) *time.Duration { return &c.ClosedAfter }, 0, maxEvery),
-	"filtered_visits": number(func(c *Confirm) *int { return &c.FilteredVisits }, 1, maxVisits),
-	"gone_after":      duration(func(c *Confirm) *time.Duration { return &c.GoneAfter }, 0, maxEvery),
 }
 
 var discoveryTable = table[Discovery]{

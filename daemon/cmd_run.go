@@ -177,6 +177,7 @@ func (d *daemon) generation(ctx context.Context, hup <-chan os.Signal) (again bo
 	d.orders.SetWindows(windowsOf(d.cfg))
 	d.store.SetRetention(retentionOf(d.cfg))
 	d.checkRoom(d.cfg)
+	d.store.SetDress(dresser(d.cfg))
 	if err := d.beginCursors(ctx); err != nil {
 		return false, err
 	}

@@ -45,7 +45,7 @@ func (d *daemon) openAsItIs(ctx context.Context) error {
 	all, perWatch := rulesOf(d.cfg)
 	s, err := inventory.Open(ctx, inventory.Config{Dir: d.cfg.Sensor.StateDir,
 		Sensor: d.cfg.Sensor.Name, Version: version, Rules: all, Watches: perWatch, Keep: retentionOf(d.cfg),
-		Log: d.log})
+		Dress: dresser(d.cfg), Clock: clockState, Log: d.log})
 	if err == nil {
 		d.store = s
 	}

@@ -32,11 +32,19 @@ func rulesOf(cfg *config.Config) (inventory.Rules, map[string]inventory.Rules) {
 	all.ChangedVisits, all.ChangedOver = c.ChangedVisits, c.ChangedOver
 	all.ClosedVisits, all.ClosedAfter = c.ClosedVisits, c.ClosedAfter
 	all.FilteredVisits, all.GoneAfter = c.FilteredVisits, c.GoneAfter
+	all.UnverifiedAfter = c.UnverifiedAfter
+	all.UnstableSwings, all.UnstableOf, all.StableAfter = c.UnstableAlternations, c.UnstableOf, c.StableAfter
+	all.MassHosts, all.MassPercent = c.MassHosts, c.MassPercent
+	all.MassWindow, all.MassHold = c.MassWindow, c.MassHold
+	all.AlikeEndpoints = c.AlikeEndpoints
 	perWatch := map[string]inventory.Rules{}
 	for i := range cfg.Watches {
-		if w := &cfg.Watches[i]; w.GoneAfter > 0 {
-			own := all
+		w := &cfg.Watches[i]
+		own := all
+		if w.GoneAfter > 0 {
 			own.GoneAfter = w.GoneAfter
+		}
+		if own.Dynamic = w.Addresses == config.Dynamic; own != all {
 			perWatch[w.Name] = own
 		}
 	}

@@ -52,6 +52,8 @@ type transaction struct {
 	seq   int64                    // of the last event written in it
 	alive map[event.Host]time.Time // signs of life of this batch
 	hosts map[event.Host]Host      // read so far, as they are now
+	clock event.Clock              // as the sensor's is now
+	due   []event.Key              // to be visited soon, as the visit at hand makes them doubtful
 }
 
 // transact runs do between begin and commit. What do does to the file counts
@@ -73,6 +75,9 @@ func (s *Store) transact(ctx context.Context, do func(*transaction) error) error
 	}
 	tx := &transaction{Store: s, ctx: ctx, seq: s.seq, alive: map[event.Host]time.Time{},
 		hosts: map[event.Host]Host{}}
+	if s.state != nil {
+		tx.clock = s.state()
+	}
 	err := do(tx)
 	if err == nil && tx.seq != s.seq {
 		_, err = s.stmts.meta.ExecContext(ctx, metaSeq, tx.seq)
@@ -102,6 +107,11 @@ func (tx *transaction) apply(v Visit) (Standing, error) {
 	if v.At.IsZero() {
 		v.At = tx.now() // nothing was received: it ended just now
 	}
+	if signOfLife(&v) != there {
+		v.MAC = "" // nobody answered from there: it is of some earlier time
+	}
+	v.Unsynced = tx.clock == event.Unsynced
+	tx.due = nil
 	rules := tx.rulesOf(v.Watch)
 	h, err := tx.host(v.Key.Host())
 	if err != nil {
@@ -127,13 +137,13 @@ func (tx *transaction) apply(v Visit) (Standing, error) {
 		return Standing{}, err
 	}
 	if now.Retired {
-		return Standing{}, nil
+		return Standing{Also: tx.due}, nil
 	}
 	next := now.Next
 	if next.At.IsZero() && now.Status != Unknown {
 		next = verdict.Next
 	}
-	return Standing{now.Status, next, now.LastVerified}, nil
+	return Standing{now.Status, next, now.LastVerified, tx.due}, nil
 }
 
 // applyTo judges the endpoint of a visit and writes what follows.

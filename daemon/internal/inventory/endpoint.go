@@ -83,6 +83,10 @@ type Standing struct {
 	Status   Status
 	Next     Next
 	Verified time.Time // when its identity was last confirmed
+
+	// Also are other endpoints of the watch to be visited soon: those of a
+	// machine that moved, or that may have.
+	Also []event.Key
 }
 
 // Next says when to ask an endpoint again. A zero At leaves it to routine.

@@ -20,6 +20,14 @@ func (tx *transaction) meet(h Host, v *Visit, r Rules) (Host, HostVerdict, error
 			return h, HostVerdict{}, err
 		}
 	}
+	if h.Move != nil && h.Move.Seen.Count <= triesEach {
+		err = tx.doubt(other.ID)
+	} else if moved {
+		err = tx.doubt(h.ID)
+	}
+	if err != nil {
+		return h, HostVerdict{}, err
+	}
 	missing := h.Missed.Count > 0
 	now, verdict := DecideHost(h, *v, r)
 	wasMissing := missing && now.Missed.Count == 0 && now.Status == Present

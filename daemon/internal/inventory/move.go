@@ -71,3 +71,25 @@ func (tx *transaction) tellMoved(h *Host, from netip.Addr, v *Visit) error {
 	ev.Changed = []string{"addr"}
 	return tx.tellWithServices(&ev, h)
 }
+
+// maxDoubt is how many endpoints of a host are asked to be visited at once.
+const maxDoubt = 32
+
+// doubt asks for visits of the endpoints of a host.
+func (tx *transaction) doubt(id event.Host) error {
+	rows, err := tx.conn.QueryContext(tx.ctx, `select id, zone, addr, transport, port from endpoints
+		where zone = ? and addr = ? and status in ('present', 'away') and retired = 0 limit ?`,
+		id.Zone, id.Addr.String(), maxDoubt)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var k event.Key
+		if _, err := scanKey(rows, &k); err != nil {
+			return err
+		}
+		tx.due = append(tx.due, k)
+	}
+	return rows.Err()
+}

@@ -18,7 +18,10 @@ func (tx *transaction) emit(ev *event.Event, endpoint int64) error {
 	ev.Schema, ev.Sensor = event.Schema, tx.sensor
 	ev.Epoch, ev.Seq = tx.epoch, tx.seq
 	ev.ID = event.ID(tx.sensor.UUID, tx.epoch, tx.seq)
-	ev.Timestamp = now
+	ev.Timestamp, ev.Clock = now, tx.clock
+	if tx.dress != nil {
+		tx.dress(ev)
+	}
 	ev.Silenced = tx.silenced != nil && tx.silenced(ev, now)
 	text, err := encodeEvent(ev)
 	if err != nil {

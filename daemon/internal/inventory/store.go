@@ -35,6 +35,15 @@ type Config struct {
 
 	Keep Retention // the zero value stands for DefaultRetention
 
+	// Dress adds to an event what the configuration knows of it, before it is
+	// committed: whether it is expected, by whom its target is owned, whether
+	// it is silenced, another severity. May be nil. See SetDress.
+	Dress func(*event.Event)
+
+	// Clock says whether the clock can be believed, "" or nil where that is not
+	// known. While it is Unsynced no certificate is judged by the date.
+	Clock func() event.Clock
+
 	Now  func() time.Time // time.Now when nil
 	Rand io.Reader        // for the sensor's UUID; crypto/rand when nil
 	Log  *slog.Logger     // discarded when nil
@@ -45,6 +54,7 @@ type Config struct {
 type Store struct {
 	*Reader
 	now    func() time.Time
+	state  func() event.Clock // of the clock
 	log    *slog.Logger
 	lock   *os.File
 	db     *sql.DB
@@ -64,6 +74,7 @@ type Store struct {
 	silenced func(*event.Event, time.Time) bool // nil: none is
 	rules    Rules
 	watches  map[string]Rules
+	dress    func(*event.Event)
 	sensor   event.Sensor
 	epoch    int64
 	seq      int64 // of the last event committed
@@ -100,7 +111,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 }
 
 func newStore(cfg Config) *Store {
-	s := &Store{now: cfg.Now, log: cfg.Log}
+	s := &Store{now: cfg.Now, state: cfg.Clock, dress: cfg.Dress, log: cfg.Log}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -240,6 +251,13 @@ func (s *Store) SetRules(all Rules, watches map[string]Rules) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.setRules(all, watches)
+}
+
+// SetDress replaces Config.Dress, for a new configuration.
+func (s *Store) SetDress(dress func(*event.Event)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dress = dress
 }
 
 func (s *Store) setRules(all Rules, watches map[string]Rules) {
