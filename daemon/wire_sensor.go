@@ -112,7 +112,7 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 	}
 	sc := sensor.Config{Inventory: store, Visits: l.visits(), HostVisits: l.perHost(),
 		Elapsed: elapsed, Seed: m.seed, Orders: m.orders, HeartbeatEvery: cfg.Output.HeartbeatEvery,
-		Quarantine: sensor.DefaultQuarantine, Fingerprint: marks(cfg.Database.Intensity), Careful: lim.Careful,
+		Quarantine: sensor.DefaultQuarantine, Fingerprint: marks(cfg.Database.Intensity), Careful: lim.Careful, Target: m.net.target,
 		Sockets: m.sockets, Discovery: p.counts, Outputs: m.outputs, Now: time.Now, Beat: m.beat,
 		Held: m.held, Log: log}
 	for i := range cfg.Watches {

@@ -209,11 +209,9 @@ func (s *Sensor) store(ctx context.Context) {
 	if len(batch) == 0 {
 		return
 	}
-	visits := make([]inventory.Visit, len(batch))
+	visits, crowds := make([]inventory.Visit, len(batch)), s.crowds()
 	for i, f := range batch {
-		visits[i] = inventory.Visit{Key: f.key, Watch: f.watch.Name,
-			Method: methodOf(f.watch, f.key.Transport), Observation: *f.seen, At: f.seen.At,
-			Found: f.debt != nil}
+		visits[i] = s.visitOf(f, crowds)
 	}
 	after, err := s.cfg.Inventory.Apply(ctx, visits)
 	if err != nil {
@@ -229,6 +227,7 @@ func (s *Sensor) store(ctx context.Context) {
 		s.learn(&visits[i], after[i])
 		s.outcomes[f.seen.Outcome]++
 		s.suspect(ctx, &visits[i])
+		s.doubt(&visits[i], after[i].Also)
 		for _, got := range f.waiting {
 			got <- visits[i].Observation // it has room
 		}
