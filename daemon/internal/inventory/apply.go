@@ -121,7 +121,7 @@ func (tx *transaction) apply(v Visit) (Standing, error) {
 	if err != nil {
 		return Standing{}, err
 	}
-	v.HostAlive = h.Alive
+	v.HostAlive, v.HostOut = h.Alive, h.Out
 	if signOfLife(&v) == there {
 		tx.alive[h.ID] = v.At
 	}
@@ -162,6 +162,11 @@ func (tx *transaction) applyTo(known *row, h *Host, verdict HostVerdict, v Visit
 		return now, err
 	}
 	fault.Point("store.apply.decided")
+	if signOfLife(&v) == silent && h.Status == Present && now.Status != Unknown && h.Missed.Count <= triesEach {
+		if err := tx.ask(v.Key); err != nil {
+			return now, err
+		}
+	}
 	id, err := tx.saveRow(known, &now)
 	if err != nil {
 		return now, err

@@ -109,6 +109,9 @@ func (d *decision) isNotThere(p proof) {
 		d.Closed.add(d.visit.At)
 		d.isMissed()
 	case silent:
+		if !d.Silent.First.After(d.visit.HostOut) {
+			d.Silent = Streak{} // the whole host was silent meanwhile
+		}
 		d.Silent.add(d.visit.At)
 		d.isMissed()
 	default:

@@ -85,7 +85,7 @@ type Standing struct {
 	Verified time.Time // when its identity was last confirmed
 
 	// Also are other endpoints of the watch to be visited soon: those of a
-	// machine that moved, or that may have.
+	// machine that moved, or that may have, and one of a host that may be out.
 	Also []event.Key
 }
 
@@ -122,6 +122,7 @@ type Visit struct {
 	// The rest is filled in by the store from what it knows.
 
 	HostAlive time.Time   // the host's last sign of life, this visit's included
+	HostOut   time.Time   // when its last outage ended
 	AbsentAt  time.Time   // when a pass that covers this endpoint found nothing; zero: never
 	Cause     event.Cause // of a baseline: config when empty
 	Unsynced  bool        // our clock is not to be believed: no certificate is judged by it

@@ -17,6 +17,7 @@ type Host struct {
 	Alive     time.Time // its last sign of life
 
 	Missed     Streak     // visits of any endpoint without a sign of life, since the last one
+	Out        time.Time  // when its last outage ended
 	Back       Streak     // signs of life since it was told to be gone
 	MAC        string     // of an on-link host
 	Move       *Move      // a machine that was elsewhere seems to be here now
@@ -59,6 +60,9 @@ func DecideHost(old Host, v Visit, r Rules) (Host, HostVerdict) {
 	h, verdict := old, HostVerdict{}
 	switch signOfLife(&v) {
 	case there:
+		if !h.Missed.empty() && v.At.Sub(h.Missed.First) >= outage {
+			h.Out = v.At
+		}
 		h.Missed = Streak{}
 		h.Alive = v.At
 		if h.Status != Gone {
@@ -79,12 +83,19 @@ func DecideHost(old Host, v Visit, r Rules) (Host, HostVerdict) {
 		case h.Status != Present:
 		case lasted && !v.Held:
 			h.Status, h.Back, verdict.Gone = Gone, Streak{}, true
+		case lasted: // to be judged again, from now on
+			h.Missed = Streak{1, v.At, v.At}
 		case h.Missed.Count < triesEach*atLeastOne(r.FilteredVisits):
 			verdict.Next = Next{h.Missed.due(r.FilteredVisits, r.GoneAfter, v.At), ConfirmGone}
 		}
 	}
 	return h, verdict
 }
+
+// outage is how long a host must be without a sign of life, though asked, for
+// the silence of its services to say nothing about each of them. A host that is
+// there gives one sooner: when a service is silent another one is asked at once.
+const outage = 2 * time.Minute
 
 func (s Streak) empty() bool { return s.Count == 0 }
 

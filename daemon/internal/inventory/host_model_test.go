@@ -43,6 +43,16 @@ func (d *diary) wants() (gone, returned bool) {
 	return false, false
 }
 
+// lasting tells whether the host was missing long enough by the last visit.
+func (d *diary) lasting() bool {
+	last := len(d.visits) - 1
+	unheld := *d
+	unheld.visits = append([]Visit(nil), d.visits...)
+	unheld.visits[last].Held = false
+	gone, _ := unheld.wants()
+	return gone
+}
+
 func enough(times []time.Time, n int, over time.Duration) bool {
 	return len(times) >= n && times[len(times)-1].Sub(times[0]) >= over
 }
@@ -111,6 +121,9 @@ func TestDecideHostAgainstTheDiary(t *testing.T) {
 				counts["returned"]++
 			case verdict.Quiet:
 				counts["seemed to be back"]++
+			}
+			if v.Held && d.lasting() {
+				d.visits = d.visits[len(d.visits)-1:] // judged again from now on
 			}
 			h = now
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"sonde/daemon/internal/event"
 )
@@ -13,6 +14,7 @@ import (
 // hostState is the part of a Host that nobody searches for: one JSON text.
 type hostState struct {
 	Missed     *Streak    `json:"missed,omitempty"`
+	Out        time.Time  `json:"out,omitzero"`
 	Back       *Streak    `json:"back,omitempty"`
 	Move       *Move      `json:"move,omitempty"`
 	Origin     netip.Addr `json:"origin,omitzero"`
@@ -54,7 +56,7 @@ func (tx *transaction) scanHost(r *sql.Row) (h Host, err error) {
 		return h, err
 	}
 	h.FirstSeen, h.Missed, h.Back = timeOf(first), streakOf(s.Missed), streakOf(s.Back)
-	h.Move, h.Origin, h.Everything = s.Move, s.Origin, s.Everything
+	h.Out, h.Move, h.Origin, h.Everything = s.Out, s.Move, s.Origin, s.Everything
 	return h, nil
 }
 
@@ -71,7 +73,7 @@ func (tx *transaction) saveHost(h Host) error {
 	if h.Move != nil {
 		moving = h.Move.MAC
 	}
-	text, err := json.Marshal(hostState{Missed: streakOrNil(h.Missed), Back: streakOrNil(h.Back),
+	text, err := json.Marshal(hostState{Missed: streakOrNil(h.Missed), Out: h.Out, Back: streakOrNil(h.Back),
 		Move: h.Move, Origin: h.Origin, Everything: h.Everything})
 	if err == nil {
 		_, err = tx.stmts.saveHost.ExecContext(tx.ctx, h.ID.Zone, h.ID.Addr.String(), h.Watch,
@@ -127,6 +129,22 @@ func (tx *transaction) window(watch, sign string, v *Visit, r Rules) (w Window, 
 		err = tx.stmts.alikeHosts.QueryRowContext(tx.ctx, watch, sign, nanos(v.At.Add(-r.MassWindow))).Scan(&w.Alike)
 	}
 	return w, err
+}
+
+// missAnew lets the missing hosts of a watch be judged from now on: what they
+// missed before was the way's doing.
+func (tx *transaction) missAnew(watch string, at time.Time) error {
+	for id, h := range tx.hosts {
+		if h.Watch == watch {
+			delete(tx.hosts, id)
+		}
+	}
+	now, err := json.Marshal(Streak{Count: 1, First: at.UTC(), Last: at.UTC()})
+	if err == nil {
+		_, err = tx.conn.ExecContext(tx.ctx, `update machines set missed = 1,
+			state = json_set(state, '$.missed', json(?)) where watch = ? and missed > 0`, string(now), watch)
+	}
+	return err
 }
 
 func (tx *transaction) mass(watch, sign string) (*Mass, error) {

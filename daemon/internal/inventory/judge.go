@@ -32,6 +32,11 @@ func (tx *transaction) meet(h Host, v *Visit, r Rules) (Host, HostVerdict, error
 	now, verdict := DecideHost(h, *v, r)
 	wasMissing := missing && now.Missed.Count == 0 && now.Status == Present
 	if !verdict.Gone && !wasMissing {
+		if signOfLife(v) == silent { // its services are as missing as many others
+			m, err := tx.mass(v.Watch, signMissing)
+			v.Held = m != nil
+			return now, verdict, err
+		}
 		return now, verdict, nil
 	}
 	if err := tx.saveHost(now); err != nil { // so that it is counted as it is now
@@ -61,8 +66,14 @@ func (tx *transaction) massive(v *Visit, sign string, r Rules, begins bool) (hel
 		w.Alike, w.Known = w.Alike+1, w.Known+1 // it is saved as gone already
 	}
 	now, tell, held := DecideMass(was, sign, w, r)
+	held = held || tell == event.WatchRecovered // judged again from now on
 	if err := tx.saveMass(v.Watch, sign, was, now); err != nil || tell == "" {
 		return held, err
+	}
+	if tell == event.WatchRecovered {
+		if err := tx.missAnew(v.Watch, v.At); err != nil {
+			return held, err
+		}
 	}
 	return held, tx.tellMass(v, tell, sign, w)
 }

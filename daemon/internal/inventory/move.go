@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"database/sql"
 	"net/netip"
 
 	"sonde/daemon/internal/event"
@@ -72,6 +73,16 @@ func (tx *transaction) tellMoved(h *Host, from netip.Addr, v *Visit) error {
 	return tx.tellWithServices(&ev, h)
 }
 
+// ask asks for a visit of another endpoint of the host of a silent one: of the
+// one that was there last. So it is soon known whether the host is silent.
+func (tx *transaction) ask(k event.Key) error {
+	rows, err := tx.stmts.another.QueryContext(tx.ctx, append(keyColumns(k)[:2], string(k.Transport), int64(k.Port))...)
+	if err != nil {
+		return err
+	}
+	return tx.dueOf(rows)
+}
+
 // maxDoubt is how many endpoints of a host are asked to be visited at once.
 const maxDoubt = 32
 
@@ -83,6 +94,10 @@ func (tx *transaction) doubt(id event.Host) error {
 	if err != nil {
 		return err
 	}
+	return tx.dueOf(rows)
+}
+
+func (tx *transaction) dueOf(rows *sql.Rows) error {
 	defer rows.Close()
 	for rows.Next() {
 		var k event.Key

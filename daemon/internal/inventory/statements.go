@@ -18,7 +18,7 @@ type statements struct {
 	host, saveHost              *sql.Stmt
 	knownHosts, missingHosts    *sql.Stmt
 	alikeHosts, alikeEndpoints  *sql.Stmt
-	mass, byMAC                 *sql.Stmt
+	mass, byMAC, another        *sql.Stmt
 	saveLikeness, signTold      *sql.Stmt
 	outbox, history, meta       *sql.Stmt
 }
@@ -74,6 +74,10 @@ func (s *statements) prepare(ctx context.Context, c *sql.Conn) error {
 			union all select addr, 0 from machines where zone = ?1 and moving = ?2 and moving <> '' and addr <> ?3
 				and mac <> ?2
 			limit 8`},
+		{&s.another, `select id, zone, addr, transport, port from endpoints
+			where zone = ?1 and addr = ?2 and status = 'present' and transport = 'tcp' and retired = 0
+				and not (transport = ?3 and port = ?4) and last_visited < last_seen + 120000000000
+			order by last_seen desc limit 1`},
 		{&s.knownHosts, `select count(*) from machines where watch = ? and status = 'present'`},
 		{&s.missingHosts, `select count(*) from machines where watch = ? and status = 'present' and missed > 0`},
 		{&s.alikeHosts, `select count(distinct addr) from likeness where watch = ? and sign = ?
@@ -106,7 +110,7 @@ func (s *statements) close() {
 	var errs []error
 	for _, st := range []*sql.Stmt{s.load, s.save, s.drop, s.saveIdentity, s.cutIdentities,
 		s.saveEvidence, s.dropEvidence, s.cutEvidence, s.saveMark, s.dropMark, s.cutMark, s.alive, s.saveAlive,
-		s.host, s.saveHost, s.knownHosts, s.missingHosts, s.alikeHosts, s.alikeEndpoints, s.mass, s.byMAC,
+		s.host, s.saveHost, s.knownHosts, s.missingHosts, s.alikeHosts, s.alikeEndpoints, s.mass, s.byMAC, s.another,
 		s.saveLikeness, s.signTold,
 		s.outbox, s.history, s.meta} {
 		if st != nil {
