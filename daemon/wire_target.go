@@ -3,30 +3,35 @@ package main
 import (
 	"net"
 	"net/netip"
+
+	"sonde/daemon/internal/sensor"
 )
 
-// target says by which interface and neighbour an address is reached now, and
-// its own MAC address where it is on-link; "" for what is not known. It asks the
+// target says by which interface and neighbour an address is reached now, in
+// which VLAN, and its own MAC address where it is on-link. It asks the
 // kernel, so it tells most right after the address was spoken to.
-func (n *network) target(a netip.Addr) (way, mac string) {
+func (n *network) target(a netip.Addr) (r sensor.Reach) {
 	if n.routes == nil || a.IsLoopback() {
-		return "", ""
+		return r
 	}
 	hop, err := n.routes.Hop(a.WithZone(""), a.Zone())
 	if err != nil || hop.Local {
-		return "", ""
+		return r
 	}
-	way = hop.Link.Name
+	r.VLAN = vlanOf(hop.Link.Name)
 	if !hop.Link.Resolves() {
-		return way, ""
+		r.Way = hop.Link.Name
+		return r
 	}
 	next, err := n.routes.Neighbor(hop.Link.Index, hop.Next)
 	if err != nil || !next.State.HasMAC() {
-		return "", "" // half of a way would look like another one
+		return r // half of a way would look like another one
 	}
-	mac = net.HardwareAddr(next.MAC[:]).String()
-	if !hop.OnLink {
-		return way + "/" + mac, ""
+	mac := net.HardwareAddr(next.MAC[:]).String()
+	if hop.OnLink {
+		r.Way, r.MAC = hop.Link.Name, mac
+	} else {
+		r.Way = hop.Link.Name + "/" + mac
 	}
-	return way, mac
+	return r
 }

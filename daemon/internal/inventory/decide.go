@@ -274,6 +274,7 @@ func (d *decision) event(a event.Action, c event.Cause) event.Event {
 		ObservedAt:    d.visit.At.UTC(),
 		Watch:         d.Watch,
 		Zone:          d.Key.Zone,
+		VLAN:          d.visit.VLAN,
 		FirstSeen:     d.FirstSeen.UTC(),
 		LastSeen:      d.LastSeen.UTC(),
 	}

@@ -36,6 +36,7 @@ func TestDoubtedEndpoints(t *testing.T) {
 	c := newClock()
 	s := openStore(t, t.TempDir(), c)
 	visit := func(addr string, port uint16, mac string) Standing {
+		t.Helper()
 		v := visitOf(addr, port, c.add(10*time.Second), "OpenSSH", "9.2")
 		v.MAC = mac
 		if mac == "" {

@@ -117,6 +117,7 @@ type Visit struct {
 	Found       bool      // a sweep came upon it; else it was due
 	Way         string    // how the target was reached, interface and next hop in any form; "" when not known
 	MAC         string    // of the target, where it is on-link; "" when not known
+	VLAN        int       // that the target was reached in, 0 for none
 	Crowd       int       // endpoints of the same host that a sweep found and that wait for their first visit
 
 	// The rest is filled in by the store from what it knows.

@@ -73,7 +73,7 @@ func (tx *transaction) hostEvent(a event.Action, h *Host, v *Visit) event.Event 
 	return event.Event{
 		Action: a, Severity: event.SeverityOf(a, ""), Cause: event.CauseTarget,
 		CorrelationID: h.ID.CorrelationID(), ObservedAt: v.At.UTC(),
-		Watch: v.Watch, Zone: h.ID.Zone, MAC: h.MAC,
+		Watch: v.Watch, Zone: h.ID.Zone, VLAN: v.VLAN, MAC: h.MAC,
 		FirstSeen: h.FirstSeen.UTC(), LastSeen: h.Alive.UTC(),
 		Endpoint: &probes.Observation{Addr: h.address()},
 	}

@@ -96,6 +96,8 @@ func networkValue(e *event.Event, key string) (string, bool) {
 		return strconv.Itoa(e.ServicesCount), true
 	case "mac":
 		return e.MAC, true
+	case "vlan":
+		return strconv.Itoa(e.VLAN), true
 	case "zone":
 		return e.Zone, true
 	case "watch":

@@ -339,6 +339,8 @@ func (r *tableReader) set(v *Visit, key, value string) {
 		r.at = value
 	case "mac":
 		v.MAC = value
+	case "vlan":
+		v.VLAN, _ = strconv.Atoi(value)
 	case "zone":
 		v.Key.Zone = value
 	case "crowd":

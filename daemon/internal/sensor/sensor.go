@@ -123,9 +123,8 @@ type Config struct {
 	// Careful is told which hosts are to be granted less, and which no more;
 	// may be nil.
 	Careful func(a netip.Addr, on bool)
-	// Target says how an address was reached, and its own MAC address where it is
-	// on-link; "" for what is not known. May be nil.
-	Target func(netip.Addr) (way, mac string)
+	// Target says how an address was reached; may be nil.
+	Target func(netip.Addr) Reach
 	// Fingerprint writes down what no signature explains of an observation, ""
 	// for what one does; may be nil.
 	Fingerprint func(*probes.Observation) string

@@ -6,13 +6,21 @@ import (
 	"sonde/daemon/internal/schedule"
 )
 
+// A Reach is how a target is reached; what is not known is left out.
+type Reach struct {
+	Way  string // interface and next hop
+	MAC  string // of the target itself, where it is on-link
+	VLAN int
+}
+
 // visitOf gives a visit as the inventory takes it. crowds are from s.crowds.
 func (s *Sensor) visitOf(f *flight, crowds map[hostID]int) inventory.Visit {
 	v := inventory.Visit{Key: f.key, Watch: f.watch.Name,
 		Method: methodOf(f.watch, f.key.Transport), Observation: *f.seen, At: f.seen.At,
 		Found: f.debt != nil, Crowd: crowds[hostOf(f.key)]}
 	if s.cfg.Target != nil {
-		v.Way, v.MAC = s.cfg.Target(f.key.Addr)
+		r := s.cfg.Target(f.key.Addr)
+		v.Way, v.MAC, v.VLAN = r.Way, r.MAC, r.VLAN
 	}
 	return v
 }

@@ -13,14 +13,14 @@ import (
 func TestVisitTellsItsSurroundings(t *testing.T) {
 	w := newWorld(t)
 	cfg := configOf(w, newStore(w))
-	cfg.Target = func(netip.Addr) (way, mac string) { return "eth0", "02:00:00:00:00:01" }
+	cfg.Target = func(netip.Addr) Reach { return Reach{"eth0", "02:00:00:00:00:01", 10} }
 	s := New(cfg)
 	watch := s.watches[cfg.Watches[0].Name]
 	key := func(port uint16) event.Key {
 		return event.Key{Zone: watch.Zone, Addr: netip.MustParseAddr("127.0.0.1"), Transport: probes.TCP, Port: port}
 	}
 	f := &flight{key: key(1), watch: watch, seen: &probes.Observation{}}
-	if v := s.visitOf(f, s.crowds()); v.Way != "eth0" || v.MAC != "02:00:00:00:00:01" || v.Crowd != 0 {
+	if v := s.visitOf(f, s.crowds()); v.Way != "eth0" || v.MAC != "02:00:00:00:00:01" || v.VLAN != 10 || v.Crowd != 0 {
 		t.Errorf("reached by %q of %q, crowd %d", v.Way, v.MAC, v.Crowd)
 	}
 	for port := range uint16(20) {
