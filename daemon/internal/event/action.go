@@ -15,7 +15,7 @@ const (
 	WatchBaselined   Action = "watch.baselined"
 	WatchRetired     Action = "watch.retired"
 	WatchOverdue     Action = "watch.overdue"     // a promise is broken
-	WatchRecovered   Action = "watch.recovered"   // from overdue, unreachable or a mass change; Reason says which
+	WatchRecovered   Action = "watch.recovered"   // from overdue or unreachable; Reason says which
 	WatchUnreachable Action = "watch.unreachable" // more of it is missing than hosts go at once
 	WatchMassChange  Action = "watch.mass_change" // more of it changed alike than services do at once
 

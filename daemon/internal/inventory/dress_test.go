@@ -15,7 +15,7 @@ func TestDressAndClock(t *testing.T) {
 	s := openStore(t, t.TempDir(), c)
 	state := event.Unsynced
 	s.state = func() event.Clock { return state }
-	s.SetDress(func(ev *event.Event) { ev.Owner, ev.Silenced = "web", ev.Action == event.CertificateExpired })
+	s.SetDress(func(ev *event.Event) { ev.Owner, ev.Severity = "web", event.Notice })
 	v := visitOf("192.0.2.1", 443, c.now(), "nginx", "1.24")
 	v.Observation.TLS = certificateUntil(c.now().Add(-time.Hour))
 	mustApply(t, s, v)
@@ -24,8 +24,8 @@ func TestDressAndClock(t *testing.T) {
 	mustApply(t, s, v)
 	events := wantActions(t, s.Reader, "service.baseline", "certificate.expired")
 	for i, want := range []event.Clock{event.Unsynced, event.Synced} {
-		if e := &events[i]; e.Clock != want || e.Owner != "web" || e.Silenced != (i == 1) {
-			t.Errorf("%s: clock %q, owner %q, silenced %t", e.Action, e.Clock, e.Owner, e.Silenced)
+		if e := &events[i]; e.Clock != want || e.Owner != "web" || e.Severity != event.Notice {
+			t.Errorf("%s: clock %q, owner %q, severity %s", e.Action, e.Clock, e.Owner, e.Severity)
 		}
 	}
 }

@@ -36,8 +36,8 @@ type Config struct {
 	Keep Retention // the zero value stands for DefaultRetention
 
 	// Dress adds to an event what the configuration knows of it, before it is
-	// committed: whether it is expected, by whom its target is owned, whether
-	// it is silenced, another severity. May be nil. See SetDress.
+	// committed: whether it is expected, by whom its target is owned, another
+	// severity. May be nil. See SetDress.
 	Dress func(*event.Event)
 
 	// Clock says whether the clock can be believed, "" or nil where that is not
