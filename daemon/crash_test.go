@@ -149,6 +149,7 @@ changed_visits = 2
 changed_over = "200ms"
 closed_visits = 2
 closed_after = "200ms"
+mass_hosts = 100000 # many of them stop at once, and each is to be told
 [database]
 files = [%q]
 [output]

@@ -63,7 +63,7 @@ type simStep struct {
 // kernel tries twice.
 func (w *simWorld) observe(k event.Key) (o probes.Observation, mac string) {
 	h := w.hosts[k.Addr.String()]
-	if w.lost || h == nil || h.off || w.r.IntN(20) == 0 && w.r.IntN(20) == 0 {
+	if w.lost || h == nil || h.off || w.r.IntN(simLost) == 0 {
 		return probes.Observation{State: probes.Filtered, Outcome: probes.OutcomeSilent}, ""
 	}
 	s := h.services[k.Port]
@@ -94,7 +94,10 @@ func (w *simWorld) observe(k event.Key) (o probes.Observation, mac string) {
 	return o, h.mac
 }
 
-const simVerify = 30 * time.Minute
+const (
+	simVerify = 30 * time.Minute
+	simLost   = 20 * 20 // one in so many: both tries of one in twenty packets
+)
 
 // visit asks endpoints and takes what the store wants next.
 func (w *simWorld) visit(keys []event.Key) {
