@@ -57,7 +57,7 @@ func (l *eventLog) refresh() {
 			}
 			l.seen[e.Seq] = true
 			l.baselined = l.baselined || e.Action == event.WatchBaselined
-			if e.Endpoint != nil {
+			if e.Endpoint != nil && e.Endpoint.Port != 0 { // those of hosts come beside
 				l.byAddr[e.Endpoint.Addr] = append(l.byAddr[e.Endpoint.Addr], e)
 			}
 		}
@@ -216,7 +216,7 @@ func (c *campaign) verifyTruth(outbox []event.Event) {
 	told := map[netip.Addr][]tale{}
 	for i := range outbox {
 		e := &outbox[i]
-		if e.Endpoint == nil {
+		if e.Endpoint == nil || e.Endpoint.Port == 0 {
 			continue
 		}
 		t := tale{action: e.Action, version: e.Endpoint.Version}
