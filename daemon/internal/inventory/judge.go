@@ -20,7 +20,7 @@ func (tx *transaction) meet(h Host, v *Visit, r Rules) (Host, HostVerdict, error
 			return h, HostVerdict{}, err
 		}
 	}
-	if h.Move != nil && h.Move.Seen.Count <= triesEach {
+	if h.Move != nil && other != nil && h.Move.Seen.Count <= triesEach {
 		err = tx.doubt(other.ID)
 	} else if moved {
 		err = tx.doubt(h.ID)
