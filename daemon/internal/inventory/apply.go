@@ -143,7 +143,7 @@ func (tx *transaction) apply(v Visit) (Standing, error) {
 	if next.At.IsZero() && now.Status != Unknown {
 		next = verdict.Next
 	}
-	return Standing{now.Status, next, now.LastVerified, tx.due}, nil
+	return Standing{now.Status, next, now.LastVerified, now.Swing.Unstable, tx.due}, nil
 }
 
 // applyTo judges the endpoint of a visit and writes what follows.

@@ -83,6 +83,7 @@ type Standing struct {
 	Status   Status
 	Next     Next
 	Verified time.Time // when its identity was last confirmed
+	Unstable bool      // told to be, and not to be stable since
 
 	// Also are other endpoints of the watch to be visited soon: those of a
 	// machine that moved, or that may have, and one of a host that may be out.

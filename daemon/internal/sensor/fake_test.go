@@ -275,7 +275,7 @@ func (s *store) Apply(ctx context.Context, visits []inventory.Visit) ([]inventor
 		}
 		s.events = append(s.events, events...)
 		s.applied++
-		after = append(after, inventory.Standing{Status: now.Status, Next: now.Next, Verified: now.LastVerified})
+		after = append(after, inventory.Standing{Status: now.Status, Next: now.Next, Verified: now.LastVerified, Unstable: now.Swing.Unstable})
 		s.w.mu.Lock()
 		s.w.note("stored %d", v.Key.Port)
 		s.w.mu.Unlock()

@@ -23,13 +23,14 @@ func (s *Sensor) alive(ctx context.Context) {
 
 // maxBeaten is how many watches a heartbeat counts one by one. An event may have
 // 200 values: 30 of its own, 6 sums, 9 outcomes, 8 of sockets, 13 of discovery
-// and 12 of outputs leave 122, which are seven for each of 17.
-const maxBeaten = 17
+// and 12 of outputs leave 122, which are eight for each of 15.
+const maxBeaten = 15
 
 // A tally is how the promises of one watch stand.
 type tally struct {
 	watch                      string
 	known, fresh, overdue      int
+	unstable                   int
 	quarantined, held, blocked int
 	oldest                     time.Duration // since the service was asked that waits longest
 	sweepAge                   time.Duration // since the oldest last sweep began; below 0: never
@@ -37,7 +38,7 @@ type tally struct {
 
 // heartbeat tells how the promises stand. "fresh" counts services whose
 // identity was confirmed within verify_every, "overdue" those that were not
-// asked within it, "quarantined" those of hosts that are left alone after they
+// asked within it, "unstable" those whose identity wavers, "quarantined" those of hosts that are left alone after they
 // fell silent, "held" those that policy forbids to ask, "blocked" those that
 // refuse to answer this sensor; what is slowed or left alone is not overdue. A
 // service may be counted by several. "sweep_age_s" is the seconds since the last
@@ -74,6 +75,7 @@ func (s *Sensor) heartbeat(ctx context.Context) {
 		counts[t.watch+".known"] = t.known
 		counts[t.watch+".fresh"] = t.fresh
 		counts[t.watch+".overdue"] = t.overdue
+		counts[t.watch+".unstable"] = t.unstable
 		counts[t.watch+".quarantined"] = t.quarantined
 		counts[t.watch+".held"] = t.held
 		counts[t.watch+".blocked"] = t.blocked
@@ -148,6 +150,9 @@ func (s *Sensor) tallies() []tally {
 		t.known++
 		if now.Sub(k.verified) <= s.watches[k.watch].VerifyEvery {
 			t.fresh++
+		}
+		if k.unstable {
+			t.unstable++
 		}
 		switch k.outcome {
 		case probes.OutcomeHeld:

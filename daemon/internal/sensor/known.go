@@ -17,7 +17,8 @@ import (
 type known struct {
 	watch      string
 	remembered session.Remembered
-	visited    time.Time      // when it was asked last
+	visited    time.Time // when it was asked last
+	unstable   bool
 	fails      int            // visits in a row that found it shut to us, or not at all
 	outcome    probes.Outcome // of the last visit
 	verified   time.Time      // when its identity was last confirmed
@@ -50,7 +51,7 @@ func (s *Sensor) load(ctx context.Context) error {
 		s.weigh(e.Key, &e.Current, inventory.Standing{Status: e.Status, Next: e.Next})
 		s.place(e.Key, known{watch: e.Watch, remembered: session.Recall(&e.Current),
 			visited: s.clock.Ago(e.LastVisited), verified: s.clock.Ago(e.LastVerified),
-			outcome: e.Current.Outcome},
+			outcome: e.Current.Outcome, unstable: e.Swing.Unstable},
 			inventory.Standing{Status: e.Status, Next: e.Next})
 	}
 	if err := s.loadDistress(ctx); err != nil {
@@ -87,7 +88,7 @@ func (s *Sensor) learn(v *inventory.Visit, after inventory.Standing) {
 	k := s.known[v.Key]
 	k.watch, k.visited = v.Watch, s.now()
 	o := &v.Observation
-	k.outcome = o.Outcome
+	k.outcome, k.unstable = o.Outcome, after.Unstable
 	if k.fails++; !failed(o) {
 		k.fails = 0
 	}

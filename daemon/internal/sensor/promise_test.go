@@ -191,7 +191,7 @@ func TestHeartbeat(t *testing.T) {
 		delete(got, "visits.answered") // the due times differ by a random seed
 		delete(got, "visits.blocked")
 		want := map[string]int{"known": 2, "fresh": 1, "overdue": 0, "lan.known": 2, "lan.fresh": 1,
-			"lan.overdue": 0, "lan.quarantined": 0, "lan.held": 0, "lan.blocked": 1, "lan.sweep_age_s": 600, "quarantined": 0, "careful": 0,
+			"lan.overdue": 0, "lan.unstable": 0, "lan.quarantined": 0, "lan.held": 0, "lan.blocked": 1, "lan.sweep_age_s": 600, "quarantined": 0, "careful": 0,
 			"sockets.open": 7, "sockets.waiting": 3, "sockets.limit": 100, "sockets.capacity": 50,
 			"sockets.no_files": 1, "sockets.no_ports": 2, "sockets.no_buffers": 1<<31 - 1, "sockets.foreign": 4}
 		if d := cmp.Diff(want, got); d != "" {
