@@ -13,7 +13,7 @@ FUZZTIME ?= 3s
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := build
-.PHONY: help build run demo lab test race lint fuzz bench bench-match bench-probe bench-sweep bench-store promises integration crash crash-part cross man check clean
+.PHONY: help build run demo lab test race lint fuzz bench bench-match bench-probe bench-sweep bench-store promises simulation integration crash crash-part cross man check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bench: ## benchmarks, bench-sweep where there is all it needs; bench-match comes
 
 integration: build ## tests with real servers, kernels and peers (root, packages of .ci/run)
 	.ci/skips $(GO) test -count=1 -v -tags integration -timeout 30m ./...
+
+simulation: ## simulated weeks of true changes among noise: none missed, doubled or false (WEEKS=4)
+	SONDE_WEEKS=$${WEEKS:-4} $(GO) test -count=1 -v -timeout 60m -run Truth ./daemon/internal/simulation
 
 bench-match: ## matching beside PCRE2 and Hyperscan in one run (gcc, libpcre2-dev, libhyperscan-dev)
 	@mkdir -p bin; $(GO) test -count=1 -tags bench -timeout 20m -run BenchMatch -v ./match > bin/bench-match.log 2>&1; s=$$?; \
