@@ -40,6 +40,7 @@ package session
 import (
 	"errors"
 	"math/rand/v2"
+	"time"
 
 	"sonde/match"
 	"sonde/probes"
@@ -103,6 +104,16 @@ type Remembered struct {
 	// program that a grinder found is asked for each time, as it is the
 	// identity.
 	Extras bool
+
+	// Heard is what discovery drew from a UDP endpoint a moment ago; nil:
+	// nothing. If it settles the identity, that is not asked for again.
+	Heard *Heard
+}
+
+// Heard is an answer to the payload of a probe, which came before the visit.
+type Heard struct {
+	Sent, Answer []byte
+	At           time.Time // of the answer
 }
 
 // Recall gives what the next visit should remember of an observation.

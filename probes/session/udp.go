@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -34,6 +35,10 @@ type datagrams struct {
 
 // visitUDP visits a UDP endpoint.
 func (m *Machine) visitUDP() {
+	if m.heardBefore() {
+		m.finish()
+		return
+	}
 	pr := m.remembered()
 	if pr == nil {
 		m.nextUDP()
@@ -49,6 +54,33 @@ func (m *Machine) visitUDP() {
 		}
 		m.nextUDP()
 	})
+}
+
+// heardBefore judges what discovery drew, and says whether that is the identity.
+// What is not settled by it, or is DTLS, whose server has more to say, is asked
+// as if nothing had been heard.
+func (m *Machine) heardBefore() bool {
+	h := m.known.Heard
+	if h == nil || m.industrial {
+		return false
+	}
+	for _, pr := range m.p.db.UDPPayloads(m.ep.Port, m.p.settings.Allow.Needs()) {
+		if !bytes.Equal(pr.Payload, h.Sent) {
+			continue
+		}
+		f, _ := find(pr, m.scratch, h.Answer)
+		if f.strength != probes.Hard || f.blocked() || f.id.Service == "dtls" || strings.HasPrefix(f.id.Service, "ssl/") {
+			return false
+		}
+		l := &line{answer: m.newAnswer(datagramEnd)}
+		l.answer.add(h.At, h.Answer)
+		l.answer.finish(full)
+		ln := &lane{probe: pr, line: l}
+		m.asked, m.names = append(m.asked, pr), append(m.names, pr.Name)
+		m.look(ln)
+		return m.judge(ln)
+	}
+	return false
 }
 
 // nextUDP asks one probe after the other.

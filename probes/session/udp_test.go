@@ -106,6 +106,26 @@ func TestUDP(t *testing.T) {
 			probes: 2,
 		},
 		{
+			name:   "answered discovery",
+			known:  Remembered{Heard: &Heard{Sent: []byte("echo?"), Answer: []byte("echo 6!")}},
+			want:   summary{probes.OutcomeAnswered, probes.Hard, "echo", "Echo", "6", "Echo", "", probes.Open},
+			probes: 0,
+		},
+		{
+			name:   "answered discovery with what says nothing",
+			reply:  func(_ int, r string) []byte { return []byte("echo 7!") },
+			known:  Remembered{Heard: &Heard{Sent: []byte("echo?"), Answer: []byte{0xff}}},
+			want:   summary{probes.OutcomeAnswered, probes.Hard, "echo", "Echo", "7", "Echo", "", probes.Open},
+			probes: 1,
+		},
+		{
+			name:   "answered discovery to what no probe sends",
+			reply:  func(_ int, r string) []byte { return []byte("echo 7!") },
+			known:  Remembered{Heard: &Heard{Sent: []byte("none?"), Answer: []byte("echo 6!")}},
+			want:   summary{probes.OutcomeAnswered, probes.Hard, "echo", "Echo", "7", "Echo", "", probes.Open},
+			probes: 1,
+		},
+		{
 			name:   "silent",
 			reply:  func(int, string) []byte { return nil },
 			want:   summary{Outcome: probes.OutcomeSilent, Strength: probes.Unmatched, State: probes.OpenOrFiltered},

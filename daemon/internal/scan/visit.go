@@ -40,7 +40,11 @@ func (p *pass) visit(r capture.Reply) {
 		who = p.Careful
 	}
 	p.air[f] = struct{}{}
-	f.cancel = who.Begin(ep, session.Remembered{}, func(o probes.Observation) {
+	var known session.Remembered
+	if r.Kind == capture.Answered {
+		known.Heard = &session.Heard{Sent: r.Sent, Answer: r.Payload, At: r.At}
+	}
+	f.cancel = who.Begin(ep, known, func(o probes.Observation) {
 		f.seen = &o
 		p.results <- f
 	})

@@ -58,11 +58,13 @@ func (s *Sensor) startVisit(e schedule.Entry) {
 	}
 	before := s.known[k]
 	f := &flight{key: k, watch: w, debt: s.owed[k], waiting: s.waiting[k]}
+	recall := before.recall(s.now())
+	recall.Heard = f.debt.heard(s.now())
 	delete(s.owed, k)
 	delete(s.waiting, k)
 	s.air[f] = struct{}{}
 	s.flying++
-	f.cancel = s.visitorOf(w, hostOf(k)).Begin(ep, before.recall(s.now()), func(o probes.Observation) {
+	f.cancel = s.visitorOf(w, hostOf(k)).Begin(ep, recall, func(o probes.Observation) {
 		f.seen = &o
 		s.results <- f
 	})
