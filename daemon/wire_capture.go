@@ -81,11 +81,11 @@ func (n *network) method(want string) (method, error) {
 type packetSweep struct {
 	config sweep.Config
 	routes *route.Table
+	meter  *meter // nil: nobody wants to know
 
 	mu      sync.Mutex // guards what follows
 	sweeper *sweep.Sweeper
 	finder  *onlink.Finder
-	rate    float64 // of the sweep that ended last
 	closed  bool
 }
 
@@ -116,23 +116,21 @@ func (p *packetSweep) Sweep(ctx context.Context, plan capture.Plan, yield func(c
 	if err != nil {
 		return capture.Stats{}, err
 	}
-	stats, err := s.Sweep(ctx, plan, yield)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.rate = stats.Rate
-	return stats, err
+	if p.meter != nil {
+		p.meter.begin()
+		defer p.meter.end()
+	}
+	return s.Sweep(ctx, plan, yield)
 }
 
-// totals are the packets since the first sweep; Rate is that of the last one.
+// totals are the packets since the first sweep, but for the rate.
 func (p *packetSweep) totals() capture.Packets {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.sweeper == nil {
 		return capture.Packets{}
 	}
-	t := p.sweeper.Totals()
-	t.Rate = p.rate
-	return t
+	return p.sweeper.Totals()
 }
 
 // Close ends all sweeps. It may be called again.
@@ -227,10 +225,64 @@ func portsOf(r config.PortRange, i, n int) sweep.Range {
 	return sweep.Range{First: r.First + uint16(all*i/n), Last: r.First + uint16(all*(i+1)/n) - 1}
 }
 
+// A meter measures the rate that all sweeps hold together while any of them is
+// under way. Several at once share one budget, and one after the other does not
+// add up.
+type meter struct {
+	sent func() uint64 // packets since the start
+	now  func() time.Time
+
+	mu      sync.Mutex // guards what follows
+	running int
+	began   time.Time
+	before  uint64  // sent when it began
+	last    float64 // packets per second of the time before
+}
+
+func (m *meter) begin() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.running++; m.running == 1 {
+		m.began, m.before = m.now(), m.sent()
+	}
+}
+
+func (m *meter) end() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.running--; m.running == 0 {
+		m.last = m.held()
+	}
+}
+
+// held is the rate since the first of the sweeps under way began; mu is held.
+func (m *meter) held() float64 {
+	sent, d := m.sent(), m.now().Sub(m.began).Seconds()
+	if d <= 0 || sent < m.before { // the sweepers were closed
+		return 0
+	}
+	return float64(sent-m.before) / d
+}
+
+// rate is that of the sweeps under way, or of those before.
+func (m *meter) rate() float64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.running > 0 {
+		return m.held()
+	}
+	return m.last
+}
+
+// tallied fits a counter into an event: up to 2^53, which all readers of JSON
+// take as it is; at a million packets per second that is reached after 285 years.
+// On machines of 32 bits counters begin anew at 2^31, as those of routers do.
+func tallied(n uint64) int { return int(n & min(1<<53-1, math.MaxInt)) }
+
 // countPackets gives the counts of all sweeps by name, for the heartbeat.
 func countPackets(into map[string]int, t capture.Packets) {
 	for name, n := range map[string]uint64{"sent": t.Sent, "received": t.Received, "validated": t.Validated,
 		"spoofed": t.Spoofed, "dropped": t.Dropped, "repeated": t.Repeated, "rate": uint64(t.Rate)} {
-		into[name] = int(min(uint64(into[name])+n, math.MaxInt32))
+		into[name] = tallied(n)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
-	"math"
 	"net/netip"
 	"time"
 
@@ -155,9 +154,9 @@ func (p *parts) counts() map[string]int {
 	p.sweeps.count(counts)
 	if p.listener != nil {
 		s := p.listener.watcher.Stats()
-		counts["sightings"] = int(min(s.Sightings, math.MaxInt32))
-		counts["sightings_suppressed"] = int(min(s.Suppressed+s.Untaken, math.MaxInt32))
-		counts["frames_dropped"] = int(min(s.KernelDropped+s.Sampled, math.MaxInt32))
+		counts["sightings"] = tallied(s.Sightings)
+		counts["sightings_suppressed"] = tallied(s.Suppressed + s.Untaken)
+		counts["frames_dropped"] = tallied(s.KernelDropped + s.Sampled)
 	}
 	return counts
 }

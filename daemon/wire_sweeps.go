@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"time"
 
 	"sonde/capture"
 	"sonde/capture/sweep"
@@ -17,14 +18,16 @@ import (
 // sweeps makes what discovers: one discoverer for each set of permissions, as
 // these decide which datagrams are sent, all within one budget.
 type sweeps struct {
-	made map[probes.Needs]discoverer
-	raw  []*packetSweep // of these
+	made  map[probes.Needs]discoverer
+	raw   []*packetSweep // of these
+	meter *meter
 }
 
 // newSweeps makes the discovery of a configuration. It opens nothing yet.
 func newSweeps(cfg *config.Config, how method, net *network, lim *budget.Limiter, db *probes.Database,
 	log *slog.Logger) *sweeps {
 	s := &sweeps{made: map[probes.Needs]discoverer{}}
+	s.meter = &meter{now: time.Now, sent: func() uint64 { return s.totals().Sent }}
 	l := ofConfig(&cfg.Limits)
 	asOnce := 0 // that may run at once: one per watch and transport
 	for i := range cfg.Watches {
@@ -44,7 +47,7 @@ func newSweeps(cfg *config.Config, how method, net *network, lim *budget.Limiter
 			s.made[allow] = connects
 			continue
 		}
-		p := &packetSweep{routes: net.routes, config: sweep.Config{
+		p := &packetSweep{routes: net.routes, meter: s.meter, config: sweep.Config{
 			SourcePorts: portsOf(cfg.Discovery.SourcePorts, i, len(all)), Pace: lim, Hosts: hosts,
 			Tries: l.tries, RetryAfter: l.timeout, Payloads: payloadsOf(db, allow), Log: log,
 			Notify: func(e sweep.Event) { net.outages.set(e.Interface, reasonOf(e)) }}}
@@ -57,11 +60,27 @@ func newSweeps(cfg *config.Config, how method, net *network, lim *budget.Limiter
 // of gives the discoverer with these permissions.
 func (s *sweeps) of(allow probes.Needs) discoverer { return s.made[allow] }
 
-// count adds what was sent and received.
-func (s *sweeps) count(into map[string]int) {
+// totals are the packets of all sweeps.
+func (s *sweeps) totals() (sum capture.Packets) {
 	for _, p := range s.raw {
-		countPackets(into, p.totals())
+		t := p.totals()
+		sum.Sent, sum.Resets, sum.Received = sum.Sent+t.Sent, sum.Resets+t.Resets, sum.Received+t.Received
+		sum.Validated, sum.Spoofed = sum.Validated+t.Validated, sum.Spoofed+t.Spoofed
+		sum.Duplicates, sum.Dropped = sum.Duplicates+t.Duplicates, sum.Dropped+t.Dropped
+		sum.Repeated += t.Repeated
 	}
+	return sum
+}
+
+// count tells what was sent and received. Without sweeps by packets there is
+// nothing to be told.
+func (s *sweeps) count(into map[string]int) {
+	if len(s.raw) == 0 {
+		return
+	}
+	t := s.totals()
+	t.Rate = s.meter.rate()
+	countPackets(into, t)
 }
 
 // Close ends all sweeps by packets.
