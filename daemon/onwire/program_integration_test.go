@@ -87,12 +87,23 @@ func (b *lockedBuffer) String() string {
 // before the program on the command line.
 func start(t *testing.T, ns *capturetest.Namespace, config string, before ...string) *daemon {
 	t.Helper()
-	d := &daemon{dir: t.TempDir(), log: &lockedBuffer{}}
-	file := filepath.Join(d.dir, "sonde.toml")
-	if err := os.WriteFile(file, []byte(fmt.Sprintf("[sensor]\nstate_dir = %q\n", d.dir)+config), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	args := append(before, program(t), "run", "-c", file)
+	d := prepare(t, t.TempDir(), config)
+	d.begin(t, ns, before...)
+	return d
+}
+
+// prepare writes a configuration into a directory.
+func prepare(t *testing.T, dir, config string) *daemon {
+	t.Helper()
+	d := &daemon{dir: dir, log: &lockedBuffer{}}
+	d.configure(t, config)
+	return d
+}
+
+// begin starts what was prepared.
+func (d *daemon) begin(t *testing.T, ns *capturetest.Namespace, before ...string) {
+	t.Helper()
+	args := append(before, program(t), "run", "-c", d.file())
 	d.cmd = ns.Command(context.Background(), args[0], args[1:]...)
 	d.cmd.Stderr = d.log
 	if err := d.cmd.Start(); err != nil {
@@ -107,7 +118,17 @@ func start(t *testing.T, ns *capturetest.Namespace, config string, before ...str
 			t.Logf("log:\n%s", d.log)
 		}
 	})
-	return d
+}
+
+func (d *daemon) file() string { return filepath.Join(d.dir, "sonde.toml") }
+
+// configure writes its configuration.
+func (d *daemon) configure(t *testing.T, config string) {
+	t.Helper()
+	text := fmt.Sprintf("[sensor]\nstate_dir = %q\n", d.dir) + config
+	if err := os.WriteFile(d.file(), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // signal sends a signal. Ip and setpriv become what they start.
@@ -187,9 +208,9 @@ func (d *daemon) awaitLog(t *testing.T, parts ...string) string {
 	}
 }
 
-// serve greets whoever connects to an address of a namespace, until the test
-// ends.
-func serve(t *testing.T, ns *capturetest.Namespace, at, greeting string) {
+// serve greets whoever connects to an address of a namespace, until it is stopped
+// or the test ends.
+func serve(t *testing.T, ns *capturetest.Namespace, at, greeting string) (stop func()) {
 	t.Helper()
 	var l net.Listener
 	ns.Do(t, func() (err error) {
@@ -213,10 +234,12 @@ func serve(t *testing.T, ns *capturetest.Namespace, at, greeting string) {
 			})
 		}
 	})
-	t.Cleanup(func() {
+	stop = func() {
 		_ = l.Close()
 		all.Wait()
-	})
+	}
+	t.Cleanup(stop)
+	return stop
 }
 
 // connect is one client of a server.
