@@ -220,6 +220,10 @@ func (g *Guard) bury(n Neighbor, d time.Duration) {
 // be sent.
 func (p *Passage) Dead() bool { return p.dead }
 
+// Held says that the neighbour was not resolved, so that the passage takes room
+// until Leave.
+func (p *Passage) Held() bool { return p.slot != nil }
+
 // Settle waits until it is known whether what was sent could have left, and
 // says so: Resolved, Unresolvable, or Unknown where the entry is gone or was
 // never made. It is to be called when no answer came. The error is the end of

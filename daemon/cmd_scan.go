@@ -276,6 +276,7 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 	defer func() { err = errors.Join(err, conversations.Close()) }()
 	scope := scope{t.gate(list), log}
 	visits := newVisitors(scope.loops(conversations.Loops()), &o.limits, lim, db, o.intensity, o.identity, log)
+	visits.guard = net.guard
 	defer visits.close()
 	visitor, err := visits.of(o.how)
 	if err != nil {

@@ -105,6 +105,7 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 	gate := cfg.Gate()
 	scope := scope{gate, log}
 	p := &parts{visitors: newVisitors(scope.loops(m.loops), &l, lim, db, cfg.Database.Intensity, cfg.Identity, log)}
+	p.visitors.guard = m.net.guard
 	p.sweeps = newSweeps(cfg, how, m.net, lim, db, log)
 	if m.net.routes != nil {
 		p.ways = newWayfinder(cfg, m.net, log)

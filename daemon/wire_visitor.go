@@ -6,7 +6,9 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"sync"
 
+	"sonde/capture"
 	"sonde/config"
 	"sonde/daemon/internal/budget"
 	"sonde/probes"
@@ -51,6 +53,8 @@ type visitors struct {
 	settings session.Settings // but for the manner
 	identity probes.Identity
 	log      *slog.Logger
+	guard    *capture.Guard // of the neighbour table; nil: none
+	running  sync.WaitGroup // of what waits for it
 	made     map[manner]*visitor.Visitor
 }
 
@@ -74,7 +78,11 @@ func (v *visitors) of(how manner) (*visitor.Visitor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prober: %w", err)
 	}
-	made, err := visitor.New(visitor.Config{Loops: v.loops, Prober: p, Budget: v.budget, Log: v.log})
+	var budget visitor.Budget = v.budget
+	if v.guard != nil {
+		budget = neighborBudget{v.budget, v.guard, &v.running}
+	}
+	made, err := visitor.New(visitor.Config{Loops: v.loops, Prober: p, Budget: budget, Log: v.log})
 	if err != nil {
 		return nil, err
 	}
@@ -105,6 +113,7 @@ func (v *visitors) close() {
 	for _, made := range v.made {
 		made.Close()
 	}
+	v.running.Wait()
 }
 
 // gcPercent is how much garbage may lie beside what is in use, in percent of
