@@ -327,7 +327,8 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 		err = errors.New("scan: interrupted; what is shown is not all")
 	}
 	if res.Degraded {
-		err = errors.Join(err, errors.New("scan: some ports could not be tried for want of local resources; lower --rate"))
+		err = errors.Join(err, errors.New("scan: not complete: some ports were not tried, or their answers were lost here, "+
+			"for want of local resources or of a way to them; lower --rate, or see with --verbose"))
 	}
 	end := time.Now()
 	if o.reverseDNS {
