@@ -101,9 +101,7 @@ func TestVisitsLeaveRoomForNeighbors(t *testing.T) {
 				release()
 				continue
 			}
-			all.Add(1)
-			go func() {
-				defer all.Done()
+			all.Go(func() {
 				if !granted {
 					<-ready
 				}
@@ -113,7 +111,7 @@ func TestVisitsLeaveRoomForNeighbors(t *testing.T) {
 				defer s.mu.Unlock()
 				visited++
 				release()
-			}()
+			})
 		}
 		all.Wait()
 		running.Wait()

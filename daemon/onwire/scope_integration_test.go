@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -119,12 +120,7 @@ func (w *world) permits(network string, a netip.Addr, port uint16) bool {
 	if network == "udp" {
 		list = x.udp
 	}
-	for _, p := range list {
-		if p == port {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(list, port)
 }
 
 // endpoints are all of TCP that are asked for.
