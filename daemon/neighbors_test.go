@@ -67,14 +67,21 @@ func (s *street) visit(a netip.Addr) {
 
 // generous admits everybody, every other one a moment later.
 type generous struct {
+	mu   sync.Mutex // guards what follows
 	n    int
 	held int
 }
 
 func (g *generous) Admit(_ netip.Addr, ready func()) (func(), bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	g.n++
 	g.held++
-	release := func() { g.held-- }
+	release := func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.held--
+	}
 	if g.n%2 == 0 {
 		time.AfterFunc(time.Millisecond, ready)
 		return release, false
