@@ -124,10 +124,17 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 	}
 	damage, err := d.openStore(ctx)
 	if err != nil {
+		if ctx.Err() != nil { // a check or a migration that takes long
+			d.log.Info("told to stop while opening the store", "err", err)
+			return nil
+		}
 		return err
 	}
 	defer func() { err = errors.Join(err, d.store.Close()) }()
-	if err := d.adoptStore(ctx); err != nil {
+	// What follows takes moments, and is done even when the sensor is told to
+	// stop meanwhile: started is told, and then stopped.
+	begin := context.WithoutCancel(ctx)
+	if err := d.adoptStore(begin); err != nil {
 		return err
 	}
 	if err := d.checkOutputs(d.cfg); err != nil {
@@ -138,14 +145,14 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 	defer signal.Stop(hup)
 
 	defer d.obeyReopen()()
-	if err := d.beginCursors(ctx); err != nil {
+	if err := d.beginCursors(begin); err != nil {
 		return err
 	}
-	if err := d.record(ctx, event.SensorStarted, "the sensor started, version "+version); err != nil {
+	if err := d.record(begin, event.SensorStarted, "the sensor started, version "+version); err != nil {
 		return err
 	}
 	if damage != "" {
-		if err := d.record(ctx, event.SensorDegraded, damage); err != nil {
+		if err := d.record(begin, event.SensorDegraded, damage); err != nil {
 			return err
 		}
 	}
@@ -178,10 +185,11 @@ func (d *daemon) generation(ctx context.Context, hup <-chan os.Signal) (again bo
 	d.store.SetRetention(retentionOf(d.cfg))
 	d.checkRoom(d.cfg)
 	d.store.SetDress(dresser(d.cfg))
-	if err := d.beginCursors(ctx); err != nil {
+	begin := context.WithoutCancel(ctx) // moments; a stop is obeyed by the parts
+	if err := d.beginCursors(begin); err != nil {
 		return false, err
 	}
-	if err := d.retireWatches(ctx); err != nil {
+	if err := d.retireWatches(begin); err != nil {
 		return false, err
 	}
 	work, err := newSensor(d.cfg, d.db, d.store, d.machine, d.log)

@@ -114,6 +114,7 @@ func (d *daemon) reopen(ctx context.Context, why error) error {
 		}
 	}
 	d.log.Info("the store is open again")
+	ctx = context.WithoutCancel(ctx) // moments; whoever calls looks whether to stop
 	if err := d.adoptStore(ctx); err != nil {
 		return err
 	}
