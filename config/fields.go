@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+	"github.com/agnivade/levenshtein"
 )
 
 // A value is one decoded TOML value and where it came from.
@@ -100,29 +101,13 @@ func (t table[T]) suggest(name string) string {
 	return "remove it; known here are " + strings.Join(names, ", ")
 }
 
-// distance is the number of single-byte edits between two words. Long words
-// are no typing errors, and are not measured.
+// distance is the number of edits between two words. Long words are no typing
+// errors, and are not measured.
 func distance(a, b string) int {
 	if len(a) > 64 {
 		return math.MaxInt
 	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return levenshtein.ComputeDistance(a, b)
 }
 
 // sub reads a table within a table.

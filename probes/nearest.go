@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/agnivade/levenshtein"
+
 	"sonde/probes/grammar"
 )
 
@@ -58,31 +60,9 @@ func nearest(s string, ids []string) string {
 	s = s[:min(len(s), maxTypo)] // a longer one is no typing error
 	best, least := "", -1
 	for _, id := range ids {
-		if d := edits(s, id); least < 0 || d < least {
+		if d := levenshtein.ComputeDistance(s, id); least < 0 || d < least {
 			best, least = id, d
 		}
 	}
 	return best
-}
-
-// edits is the number of single-byte insertions, removals and changes between
-// two words, two adjacent bytes that changed places counting as two.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
