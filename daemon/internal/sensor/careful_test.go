@@ -46,17 +46,17 @@ func TestPrinterIsAskedWithCareAtOnce(t *testing.T) {
 		cfg.Watches[0].Sweeps[0].Plan = planTo(100, addr, other)
 		runFor(t, cfg, 2*time.Minute, map[time.Duration]func(){
 			time.Minute: func() {
-				if len(usual.asked) != 200 || len(careful.asked) != 0 {
-					t.Fatalf("%d visits as usual, %d with care", len(usual.asked), len(careful.asked))
+				if len(usual.all()) != 200 || len(careful.all()) != 0 {
+					t.Fatalf("%d visits as usual, %d with care", len(usual.all()), len(careful.all()))
 				}
-				for _, a := range usual.asked {
+				for _, a := range usual.all() {
 					if a.ep.Addr == addr && a.ep.Port == 80 {
 						usual.tell(a, probes.Hard, "printer")
 					}
 				}
 			},
 			61 * time.Second: func() {
-				for _, a := range usual.asked {
+				for _, a := range usual.all() {
 					switch {
 					case a.ep.Addr == other && a.reason != nil:
 						t.Errorf("%v of the other host was ended", a.ep.Port)
@@ -66,13 +66,13 @@ func TestPrinterIsAskedWithCareAtOnce(t *testing.T) {
 						usual.end(a, probes.OutcomeAnswered, "syn-ack")
 					}
 				}
-				if len(careful.asked) != 99 {
-					t.Fatalf("%d visits with care, want 99", len(careful.asked))
+				if len(careful.all()) != 99 {
+					t.Fatalf("%d visits with care, want 99", len(careful.all()))
 				}
 				if len(s.passes) != 0 {
 					t.Error("the sweep is complete before all was visited")
 				}
-				for _, a := range careful.asked {
+				for _, a := range careful.all() {
 					careful.end(a, probes.OutcomeAnswered, "syn-ack")
 				}
 			},
@@ -94,21 +94,20 @@ func TestIdentityThatWasThereCounts(t *testing.T) {
 		usual.ending = time.Hour // hears of it late
 		runFor(t, cfg, 2*time.Minute, map[time.Duration]func(){
 			time.Minute: func() {
-				usual.tell(usual.asked[0], probes.Hard, "printer")
+				usual.tell(usual.all()[0], probes.Hard, "printer")
 			},
 			61 * time.Second: func() {
-				for i, a := range usual.asked[1:] {
+				for i, a := range usual.all()[1:] {
 					strength := probes.Hard
 					if i%2 == 0 {
 						strength = probes.Soft
 					}
-					a.reason = nil
 					usual.tell(a, strength, "")
 				}
 			},
 			62 * time.Second: func() {
-				if len(careful.asked) != 50 {
-					t.Errorf("%d visits made anew, want the 50 without an identity", len(careful.asked))
+				if len(careful.all()) != 50 {
+					t.Errorf("%d visits made anew, want the 50 without an identity", len(careful.all()))
 				}
 				if s.applied != 50 {
 					t.Errorf("%d results stored, want 50", s.applied)
@@ -132,8 +131,8 @@ func TestCareOutlivesRestart(t *testing.T) {
 		}
 		s.passes = []inventory.Pass{doneAt(time.Now())}
 		runFor(t, cfg, time.Minute, nil)
-		if len(usual.asked) != 0 || len(careful.asked) != 3 {
-			t.Errorf("%d visits as usual, %d with care; want 0 and 3", len(usual.asked), len(careful.asked))
+		if len(usual.all()) != 0 || len(careful.all()) != 3 {
+			t.Errorf("%d visits as usual, %d with care; want 0 and 3", len(usual.all()), len(careful.all()))
 		}
 		if d := cmp.Diff(grants{"127.0.0.1 true"}, *granted); d != "" {
 			t.Errorf("granted:\n%s", d)

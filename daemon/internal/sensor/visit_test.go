@@ -7,6 +7,7 @@ import (
 	"iter"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -39,9 +40,19 @@ func (p *patient) Begin(ep probes.Endpoint, _ session.Remembered, done func(prob
 	a := &asked{ep: ep, done: done}
 	p.asked = append(p.asked, a)
 	return func(reason error) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		a.reason = reason
 		time.AfterFunc(p.ending, func() { p.end(a, probes.OutcomeInconclusive, "cut short") })
 	}
+}
+
+// all is what it was asked so far. Its lock orders what a test looks at before
+// what the sensor does next, as [synctest.Wait] orders only the other way.
+func (p *patient) all() []*asked {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.asked)
 }
 
 func (p *patient) end(a *asked, o probes.Outcome, reason string) {
@@ -75,13 +86,13 @@ func TestVisitsTakeNoGoroutine(t *testing.T) {
 		idle := runtime.NumGoroutine()
 		runFor(t, cfg, 2*time.Minute, map[time.Duration]func(){
 			time.Minute: func() {
-				if n := len(p.asked); n != 10_000 {
+				if n := len(p.all()); n != 10_000 {
 					t.Errorf("%d visits under way, want 10,000", n)
 				}
 				if n := runtime.NumGoroutine() - idle; n > 5 {
 					t.Errorf("they take %d goroutines", n)
 				}
-				for _, a := range p.asked {
+				for _, a := range p.all() {
 					p.end(a, probes.OutcomeAnswered, "syn-ack")
 				}
 			},
@@ -103,10 +114,10 @@ func TestEndCutsVisitsShort(t *testing.T) {
 		go func() { ended <- New(cfg).Run(ctx, func() {}) }()
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if len(p.asked) != 100 {
-			t.Fatalf("%d visits under way, want 100", len(p.asked))
+		if len(p.all()) != 100 {
+			t.Fatalf("%d visits under way, want 100", len(p.all()))
 		}
-		p.end(p.asked[0], probes.OutcomeAnswered, "syn-ack") // in the moment in which it ends
+		p.end(p.all()[0], probes.OutcomeAnswered, "syn-ack") // in the moment in which it ends
 		begun := time.Now()
 		cancel()
 		if err := <-ended; err != nil {
@@ -115,7 +126,7 @@ func TestEndCutsVisitsShort(t *testing.T) {
 		if took := time.Since(begun); took != p.ending {
 			t.Errorf("the sensor ended after %v, its visits after %v", took, p.ending)
 		}
-		for _, a := range p.asked[1:] {
+		for _, a := range p.all()[1:] {
 			if !errors.Is(a.reason, context.Canceled) {
 				t.Fatalf("port %d: cancelled with %v", a.ep.Port, a.reason)
 			}
@@ -159,7 +170,7 @@ func TestLooksAreFew(t *testing.T) {
 		cfg.Watches[0].Looker = c
 		runFor(t, cfg, 3*time.Minute, map[time.Duration]func(){
 			time.Minute: func() {
-				for _, a := range p.asked {
+				for _, a := range p.all() {
 					p.end(a, probes.OutcomeHeld, "print port")
 				}
 			},
@@ -182,7 +193,7 @@ func TestFingerprintIsTakenOfTheAnswers(t *testing.T) {
 		}
 		runFor(t, cfg, time.Minute, map[time.Duration]func(){
 			30 * time.Second: func() {
-				for _, a := range p.asked {
+				for _, a := range p.all() {
 					a.done(probes.Observation{Addr: a.ep.Addr, Port: a.ep.Port, Transport: a.ep.Transport,
 						State: probes.Open, Outcome: probes.OutcomeAnswered, Strength: probes.Unmatched,
 						Answers: make([]probes.Answer, a.ep.Port), At: time.Now()})
