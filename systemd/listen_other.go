@@ -1,0 +1,7 @@
+//go:build !unix
+
+package systemd
+
+import "os"
+
+func listenFiles() []*os.File { return nil }
