@@ -280,7 +280,8 @@ func TestIsGreeting(t *testing.T) {
 		{"220-more\r\n", false},
 		{"220 ready\r\n214 help\r\n", false}, // an answer behind it
 		{"SSH-2.0-x\r\n\x00\x00", false},
-		{"500 what\r\n", false}, // a refusal: the server has spoken
+		{"250-PROTOCOLINFO 1\r\n250 OK\r\n", false}, // an answer
+		{"500 what\r\n", false},                     // a refusal: the server has spoken
 		{"HTTP/1.0 200 OK\r\n\r\n", false},
 	}
 	for _, tt := range tests {

@@ -41,8 +41,10 @@ func greetingEnd(b []byte) (n, need int) {
 
 // isGreeting reports whether b is a line greeting and nothing else: whole lines,
 // and but for an SSH id all with the code of the first, which is one of success.
+// A middle digit of 5 is the outcome of a command, never of the connection
+// (RFC 5321 section 4.2.1).
 func isGreeting(b []byte) bool {
-	if !hasPrefixSoFar(b, "SSH-") && (len(b) == 0 || b[0] != '2') {
+	if !hasPrefixSoFar(b, "SSH-") && (len(b) < 2 || b[0] != '2' || b[1] == '5') {
 		return false
 	}
 	for rest := b; ; {
