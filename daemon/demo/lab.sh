@@ -62,6 +62,22 @@ python3 "$shared/lab/grade.py" "$dir/scan.json"
 for p in tcp udp; do
   python3 "$shared/lab/grade.py" --json -p $p "$dir/scan.json" | tail -n 1 > "$dir/$p.json"
 done
+# nmap takes our database for its own, and names servers by it.
+"$sonde" database export > "$dir/sonde.probes"
+server() { # the lab's server of a box
+  python3 -c 'import json,sys; print(*{t["addr"] for t in json.load(open(sys.argv[1])) if t["box"] == sys.argv[2]})' "$state/truth.json" "$1"
+}
+if command -v nmap > /dev/null; then
+  ip netns exec lab nmap -n -Pn -sT -sV --versiondb "$dir/sonde.probes" -p 22,25,80 \
+    "$(server openssh)" "$(server nginx)" "$(server postfix)" > "$dir/nmap"
+  for want in '22/tcp +open +ssh +OpenSSH 9' '80/tcp +open +http +nginx 1' '25/tcp +open +smtp +Postfix'; do
+    grep -qE "^$want" "$dir/nmap" || { cat "$dir/nmap" >&2; echo "lab: nmap does not say $want" >&2; exit 1; }
+  done
+  echo "lab: nmap names ssh, http and smtp by our database"
+elif [ -n "${SONDE_CI:-}" ]; then
+  echo "lab: there is no nmap" >&2
+  exit 1
+fi
 # The parts that speak with single servers.
 go test -count=1 -tags lab -run 'TestLab|TestScanReadsCertificates' \
   ./probes/rpc ./probes/starttls ./daemon
