@@ -80,6 +80,17 @@ func (g *Gate) Watches(network string, a netip.Addr, port uint16) []*Watch {
 	return out
 }
 
+// WatchesOf gives the watches that a belongs to, at most one of each zone.
+func (g *Gate) WatchesOf(a netip.Addr) []*Watch {
+	var out []*Watch
+	for _, z := range g.zones {
+		if d := lookup(z, a); d != nil && isHost(a.Unmap()) {
+			out = append(out, d.watch)
+		}
+	}
+	return out
+}
+
 // lookup finds the door of an address: one for its interface, or one for all.
 func lookup(z []door, a netip.Addr) *door {
 	a = a.Unmap()

@@ -55,6 +55,7 @@ type scopedDiscoverer struct {
 // Sweep implements discoverer. Plans ask every port of an address, so that the
 // address decides.
 func (d scopedDiscoverer) Sweep(ctx context.Context, p capture.Plan, yield func(capture.Reply)) (capture.Stats, error) {
+	p.Addrs = setOf(p.Addrs)
 	skip := p.Skip
 	p.Skip = func(a netip.Addr) bool {
 		if !d.scope.gate.Host(a) {
@@ -64,6 +65,19 @@ func (d scopedDiscoverer) Sweep(ctx context.Context, p capture.Plan, yield func(
 		return skip != nil && skip(a)
 	}
 	return d.inner.Sweep(ctx, p, yield)
+}
+
+// setOf gives addresses as the set that the discoverers know: those of a sweep
+// are one, and those of a few hosts become one.
+func setOf(addrs capture.Addrs) config.AddrSet {
+	if set, ok := addrs.(config.AddrSet); ok {
+		return set
+	}
+	var list []config.Range
+	for i := range addrs.Len() {
+		list = append(list, config.Range{First: addrs.At(i), Last: addrs.At(i)})
+	}
+	return config.NewAddrSet(list...)
 }
 
 // Look implements discoverer.

@@ -104,13 +104,15 @@ func (l *listener) Run(ctx context.Context, ready func()) error {
 	}
 }
 
-// tell hands over the sighting of a service. A host alone is left to sweeps.
+// tell hands over a sighting: of a service, and in any case of its host.
 func (l *listener) tell(s *passive.Sighting) {
 	a, port := s.AddrPort.Addr(), s.AddrPort.Port()
-	if port == 0 {
-		return
+	if port != 0 {
+		for _, w := range l.gate.Watches(s.Network, a, port) {
+			l.sensor.Sighted(w.Name, a, probes.Transport(s.Network), port)
+		}
 	}
-	for _, w := range l.gate.Watches(s.Network, a, port) {
-		l.sensor.Sighted(w.Name, a, probes.Transport(s.Network), port)
+	for _, w := range l.gate.WatchesOf(a) {
+		l.sensor.SightedHost(w.Name, a)
 	}
 }

@@ -56,11 +56,9 @@ func (s *Sensor) watchOf(k event.Key) *Watch {
 // retake makes what is known of a host due now.
 func (s *Sensor) retake(h hostID) {
 	now := s.now()
-	for key, k := range s.known {
-		if hostOf(key) == h {
-			s.queue.Put(schedule.Entry{ID: schedule.ID{Key: key}, Watch: k.watch, Kind: schedule.Verify,
-				Due: now, Late: now}, now)
-		}
+	for _, key := range s.services[h] {
+		s.queue.Put(schedule.Entry{ID: schedule.ID{Key: key}, Watch: s.known[key].watch, Kind: schedule.Verify,
+			Due: now, Late: now}, now)
 	}
 }
 

@@ -93,8 +93,8 @@ func (s *Sensor) targetsAt(k event.Key, most int) (list []capture.Target) {
 	if most == 0 {
 		return list
 	}
-	for other := range s.known {
-		if hostOf(other) == hostOf(k) && other.Transport == probes.TCP && other != k {
+	for _, other := range s.services[hostOf(k)] {
+		if other.Transport == probes.TCP && other != k {
 			list = append(list, capture.Target{Network: capture.TCP, Addr: netip.AddrPortFrom(k.Addr, other.Port)})
 			if len(list) > most {
 				break

@@ -130,14 +130,14 @@ func (s *Sensor) place(key event.Key, k known, after inventory.Standing) {
 		next = s.clock.At(after.Next.At)
 	}
 	if after.Status == inventory.Gone || after.Status == inventory.Unknown {
-		delete(s.known, key)
+		s.drop(key)
 		if !next.IsZero() {
 			s.queue.Put(schedule.Entry{ID: schedule.ID{Key: key}, Watch: k.watch,
 				Kind: schedule.Confirm, Due: next}, now)
 		}
 		return
 	}
-	s.known[key] = k
+	s.keep(key, k)
 	e := schedule.Entry{ID: schedule.ID{Key: key}, Watch: k.watch, Kind: schedule.Verify}
 	e.Due, e.Late = s.rhythm.Turn(key, k.visited, s.everyOf(key, &k))
 	if !next.IsZero() && !next.After(e.Late) { // and not before that

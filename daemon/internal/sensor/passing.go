@@ -22,7 +22,8 @@ const (
 	notesMost = 64
 )
 
-// passing is a sighting of an endpoint that some traffic betrayed.
+// passing is a sighting of an endpoint that some traffic betrayed, or with port 0
+// of a host.
 type passing struct {
 	watch     string
 	addr      netip.Addr
@@ -45,6 +46,10 @@ func (s *Sensor) Sighted(watch string, a netip.Addr, t probes.Transport, port ui
 // pass looks at one sighting.
 func (s *Sensor) pass(p passing) {
 	w := s.watches[p.watch]
+	if w != nil && p.port == 0 {
+		s.passHost(w, p.addr)
+		return
+	}
 	if w == nil || !w.Contains(p.addr, p.transport, p.port) {
 		return
 	}

@@ -99,6 +99,11 @@ type Watch struct {
 	Careful     Visitor // for hosts that are known to be fragile; nil: as all others
 	Hours       Hours   // when anything may be sent; nil: always
 	Names       func(netip.Addr) []string
+	// HostsMost is how many hosts it may have beside the addresses of its sweeps.
+	HostsMost int
+	// Heard is told the address of each service that is known, when it is read or
+	// was visited; may be nil.
+	Heard func(netip.Addr)
 	// Contains says whether the endpoint is still in the watch's scope.
 	Contains func(a netip.Addr, t probes.Transport, port uint16) bool
 }
@@ -176,10 +181,15 @@ type Sensor struct {
 	fragile  map[hostID]witnesses   // hosts that are asked with care
 	outcomes map[probes.Outcome]int
 	looking  looking
+	services map[hostID][]event.Key // known, by host
+	heard    map[hostID]heardHost   // hosts that were seen
+	fresh    map[string]*freshness  // by watch
+	rounds   int                    // under way
 
 	results chan *flight     // from visits, with room for all; never closed
 	seen    chan sighting    // from sweeps; never closed
 	swept   chan sweepEnd    // from sweeps; never closed
+	rounded chan struct{}    // from rounds; never closed
 	looks   chan *look       // that are over; never closed
 	passing chan passing     // seen by listening; never closed, dropped when full
 	notes   chan event.Event // to be recorded; never closed, dropped when full
@@ -203,8 +213,9 @@ func New(cfg Config) *Sensor {
 		suspects: map[hostID]*suspicion{}, resting: map[hostID]quarantine{},
 		fragile:  map[hostID]witnesses{},
 		outcomes: map[probes.Outcome]int{},
-		results:  make(chan *flight, cfg.Visits),
-		seen:     make(chan sighting), swept: make(chan sweepEnd), looks: make(chan *look),
+		services: map[hostID][]event.Key{}, heard: map[hostID]heardHost{}, fresh: map[string]*freshness{},
+		results: make(chan *flight, cfg.Visits),
+		seen:    make(chan sighting), swept: make(chan sweepEnd), rounded: make(chan struct{}), looks: make(chan *look),
 		passing: make(chan passing, passingMost), notes: make(chan event.Event, notesMost),
 	}
 	for i := range cfg.Watches {
@@ -290,6 +301,8 @@ func (s *Sensor) loop(ctx, durable context.Context) {
 			}
 		case e := <-s.swept:
 			s.endSweep(durable, e)
+		case <-s.rounded:
+			s.rounds--
 		case l := <-s.looks:
 			s.looking.now--
 			if l.over(l); len(s.batch) > 0 && flush == nil {
@@ -335,6 +348,7 @@ func (s *Sensor) dispatch(ctx context.Context) {
 		switch {
 		case !ok:
 			s.startLooks(ctx)
+			s.startRounds(ctx)
 			return
 		case e.Kind == schedule.Sweep:
 			s.startSweep(ctx, e)

@@ -36,7 +36,8 @@ type pass struct {
 
 // A sighting is a reply that the loop must look at, or a mark of the sweep.
 type sighting struct {
-	pass  *pass
+	watch *Watch
+	pass  *pass // nil for a round
 	reply capture.Reply
 	mark  uint64 // 0: none
 }
@@ -119,40 +120,31 @@ func (s *Sensor) startSweep(ctx context.Context, e schedule.Entry) {
 
 // sweep runs a sweep and hands what it finds to the loop.
 func (s *Sensor) sweep(ctx context.Context, p *pass, plan capture.Plan) (capture.Stats, error) {
-	hand := func(x sighting) {
-		select {
-		case s.seen <- x:
-		case <-ctx.Done():
-		}
-	}
-	yield := func(r capture.Reply) {
-		if r.Kind == capture.Silent || r.Kind == capture.Unreachable {
-			return // the pass itself proves what is absent, visits what is gone
-		}
-		hand(sighting{pass: p, reply: r})
-	}
+	of := sighting{watch: p.watch, pass: p}
 	plan.Checkpoint = func(next uint64) {
 		if ctx.Err() == nil { // else what is left was skipped
-			hand(sighting{pass: p, mark: next})
+			s.hand(ctx, sighting{watch: p.watch, pass: p, mark: next})
 		}
 	}
-	return p.watch.Sweeper.Sweep(ctx, plan, yield)
+	return p.watch.Sweeper.Sweep(ctx, plan, s.yield(ctx, of))
 }
 
 // sight looks at one reply: what answers and is not known is visited now, and
 // so is what is known and was refused.
 func (s *Sensor) sight(r sighting) {
-	k := event.Key{Zone: r.pass.watch.Zone, Addr: r.reply.Addr.Addr(),
+	k := event.Key{Zone: r.watch.Zone, Addr: r.reply.Addr.Addr(),
 		Transport: probes.Transport(r.reply.Network), Port: r.reply.Addr.Port()}
 	if q, ok := s.resting[hostOf(k)]; ok && s.now().Before(q.until) {
-		r.pass.leaveOut(k.Addr)
+		if r.pass != nil {
+			r.pass.leaveOut(k.Addr)
+		}
 		return
 	}
 	answered := r.reply.Kind == capture.Accepted || r.reply.Kind == capture.Answered
 	if _, there := s.known[k]; answered == there {
 		return
 	}
-	e := schedule.Entry{ID: schedule.ID{Key: k}, Watch: r.pass.watch.Name,
+	e := schedule.Entry{ID: schedule.ID{Key: k}, Watch: r.watch.Name,
 		Kind: schedule.Verify, Due: s.now(), Late: s.now()}
 	if answered {
 		e.Kind, e.Late = schedule.Sighted, time.Time{}
@@ -161,9 +153,12 @@ func (s *Sensor) sight(r sighting) {
 			d = &debt{}
 			s.owed[k] = d
 		}
-		d.parts, d.reply = append(d.parts, r.pass.last()), r.reply
-		r.pass.owed++
-		r.pass.last().owed++
+		d.reply = r.reply
+		if r.pass != nil {
+			d.parts = append(d.parts, r.pass.last())
+			r.pass.owed++
+			r.pass.last().owed++
+		}
 	}
 	s.queue.Put(e, s.now())
 }

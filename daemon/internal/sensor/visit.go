@@ -28,6 +28,7 @@ type flight struct {
 
 // A debt is a visit that sweeps wait for: they came upon the endpoint, and are
 // not complete before it was visited. Only a visit that begins later pays it.
+// For what a round came upon nothing waits.
 type debt struct {
 	parts  []*part
 	reply  capture.Reply // the latest that was seen of it
@@ -123,7 +124,7 @@ func (s *Sensor) tryFindAgain(f *flight) bool {
 // its sweep is complete: what answers on every port, as a SYN proxy does, is
 // found one port after the other, and is known for that only then.
 func (s *Sensor) awaitSweep(f *flight, after inventory.Standing) {
-	if after.Status != inventory.Candidate || after.Next.Why != inventory.ConfirmNew || f.seen.Strength != probes.Unmatched {
+	if len(f.debt.parts) == 0 || after.Status != inventory.Candidate || after.Next.Why != inventory.ConfirmNew || f.seen.Strength != probes.Unmatched {
 		return
 	}
 	p := f.debt.parts[0].pass
