@@ -80,6 +80,7 @@ func readConfig(path string) (*config.Config, error) {
 	if err != nil && cfg.Sensor.StateDir == "" {
 		return nil, err
 	}
+	placeEvents(cfg, os.Getenv)
 	cfg.Resolve(hostname, dir)
 	return cfg, nil
 }

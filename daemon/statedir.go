@@ -27,6 +27,16 @@ func defaultStateDir() (string, error) {
 	return filepath.Join(home, ".local", "state", "sonde"), nil
 }
 
+// placeEvents puts the event file into the directory for logs that systemd made
+// for the service ($LOGS_DIRECTORY, of several the first), if there is one and
+// the configuration names no directory itself.
+func placeEvents(cfg *config.Config, getenv func(string) string) {
+	dirs := filepath.SplitList(getenv("LOGS_DIRECTORY"))
+	if len(dirs) > 0 && dirs[0] != "" && !filepath.IsAbs(cfg.Output.JSON.Path) {
+		cfg.Output.JSON.Path = filepath.Join(dirs[0], cfg.Output.JSON.Path)
+	}
+}
+
 // stateFlags are how the commands that read the state find it.
 type stateFlags struct{ config, dir string }
 
