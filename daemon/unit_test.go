@@ -145,8 +145,7 @@ func TestUnitFamilies(t *testing.T) {
 
 func sameSet(t *testing.T, key string, values []string, want map[string]bool) {
 	t.Helper()
-	got := strings.Fields(strings.Join(values, " "))
-	for _, v := range got {
+	for v := range strings.FieldsSeq(strings.Join(values, " ")) {
 		if !want[v] {
 			t.Errorf("%s has %s, which the program does not use", key, v)
 		}
