@@ -73,8 +73,10 @@ type Conn interface {
 	// system takes of what was sent still goes out, the rest is dropped. It
 	// may be called more than once, and after Ended.
 	Close()
-	// Local is our address, valid once Opened. Of a UDP socket, which sends
-	// from whichever address the route asks for, only the port is known.
+	// Local is our address, valid once Opened, and also after Ended. Of a UDP
+	// socket, which sends from whichever address the route asks for, only the
+	// port is known. With [New] on Linux it is known as soon as a SYN was sent,
+	// so also of a connect that failed.
 	Local() netip.AddrPort
 }
 

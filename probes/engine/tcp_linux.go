@@ -65,6 +65,7 @@ func (c *tcpConn) connect() error {
 	if err != nil && !errors.Is(err, unix.EINPROGRESS) {
 		return err
 	}
+	c.Local() // stays known, also if nobody accepts
 	c.timer.set(c.began + c.d.Timeout)
 	return nil
 }

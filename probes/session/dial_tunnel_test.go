@@ -17,7 +17,7 @@ func (d *driver) shake(p *pipe, a Action) {
 	d.start(func() news {
 		ctx, cancel := context.WithTimeout(p.ctx, a.Timeout)
 		defer cancel()
-		tunnel, facts, err := tlsprobe.Handshake(ctx, below, a.Hello)
+		tunnel, facts, err := tlsprobe.Handshake(ctx, below, *a.Hello)
 		n := news{pipe: p, kind: Secured, conn: tunnel, err: err, tls: &Handshake{facts, below.out, below.in}}
 		if below.counts = false; err != nil {
 			n.kind, n.conn = Unsecured, nil

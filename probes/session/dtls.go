@@ -66,7 +66,7 @@ func (m *Machine) awaitDTLS() {
 		r.echoed = true
 		if echo, err := tlsprobe.DTLSEcho(r.hello, cookie); err == nil {
 			l.phase, l.then = sending, m.awaitDTLS
-			m.send(l, echo)
+			m.send(l, SaidDTLS, echo)
 			return
 		}
 	}
@@ -102,5 +102,5 @@ func (m *Machine) endDTLS() {
 		return
 	}
 	l.phase, l.then = sending, r.then
-	m.send(l, tlsprobe.DTLSGoodbye())
+	m.send(l, SaidGoodbye, tlsprobe.DTLSGoodbye())
 }

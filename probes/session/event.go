@@ -104,15 +104,26 @@ const (
 	UseTicket
 )
 
+// What is said beside probes: see [Action].What.
+const (
+	SaidHello   = "tls-hello" // a handshake made by hand, which ends before it is complete
+	SaidDTLS    = "dtls-hello"
+	SaidUpgrade = "starttls" // the dialogue that leads to it
+	SaidRPC     = "rpc"
+	SaidGoodbye = "goodbye"
+	SaidTLS     = "tls"
+)
+
 // An Action is one thing to do, from [Machine.Start] or [Machine.Handle].
 type Action struct {
 	Kind       ActionKind
 	Conn       int
-	Data       []byte          // Send
-	Hello      tlsprobe.Config // StartTLS
-	Timeout    time.Duration   // StartTLS: how long the handshake may take
-	MaxBytes   int             // StartTLS: how much it may read
-	Ticket     TicketUse       // StartTLS
-	SourcePort uint16          // Open: to send from; 0: any
-	At         time.Time       // Wake
+	Data       []byte           // Send
+	What       string           // Send, StartTLS: a probe's name, or one of Said…, for a log
+	Hello      *tlsprobe.Config // StartTLS
+	Timeout    time.Duration    // StartTLS: how long the handshake may take
+	MaxBytes   int              // StartTLS: how much it may read
+	Ticket     TicketUse        // StartTLS
+	SourcePort uint16           // Open: to send from; 0: any
+	At         time.Time        // Wake
 }

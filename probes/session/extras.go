@@ -115,13 +115,13 @@ func (m *Machine) regret(format string, args ...any) {
 	}
 }
 
-// say sends b, if there is something.
-func (m *Machine) say(l *line, b []byte) {
+// say sends b, which is what, if there is something.
+func (m *Machine) say(l *line, what string, b []byte) {
 	if len(b) == 0 {
 		return
 	}
 	m.budget.probes++
-	m.send(l, b)
+	m.send(l, what, b)
 }
 
 // hear waits for bytes until a time, and takes them as they come.

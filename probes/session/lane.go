@@ -97,7 +97,7 @@ func (m *Machine) ask(ln *lane) {
 	m.sent(ln.probe)
 	ln.sent, ln.until = m.now, m.until(ln.probe.TotalWait)
 	l.answer.more(responseEnd)
-	m.send(l, m.p.payload(ln.probe, m.ep))
+	m.send(l, ln.probe.Name, m.p.payload(ln.probe, m.ep))
 	m.listen(l, m.until(m.patience(ln.probe)), ln.until, func() { m.hearOn(ln) })
 	if null := m.greeter(); null != nil {
 		m.shorten(null, min(nullShare, ln.probe.TotalWait/2))

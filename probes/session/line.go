@@ -165,11 +165,11 @@ func (m *Machine) prolong(l *line) {
 	}
 }
 
-// send sends payload on l.
-func (m *Machine) send(l *line, payload []byte) {
+// send sends payload, which is what, on l.
+func (m *Machine) send(l *line, what string, payload []byte) {
 	l.said = true
 	m.budget.out += len(payload)
-	m.act(Action{Kind: Send, Conn: l.number, Data: payload})
+	m.act(Action{Kind: Send, Conn: l.number, Data: payload, What: what})
 }
 
 // close gives the connection back, with the goodbye of what was recognised on
@@ -190,7 +190,7 @@ func (m *Machine) close(l *line) {
 	}
 	if bye := m.goodbye(l); len(bye) > 0 {
 		m.goodbyes++
-		m.send(l, bye)
+		m.send(l, SaidGoodbye, bye)
 	}
 	m.act(Action{Kind: Close, Conn: l.number})
 }

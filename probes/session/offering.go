@@ -157,7 +157,7 @@ func (m *Machine) shake(l *line, limit time.Duration, then func(again bool, err 
 	limit = min(limit, m.p.settings.TLSTimeout, m.budget.patience())
 	if hello := offer.Hello; hello != nil {
 		l.phase, l.until, l.reader = shaking, m.now.Add(limit), tlsprobe.NewReader(*hello)
-		m.send(l, tlsprobe.ClientHello(*hello))
+		m.send(l, SaidHello, tlsprobe.ClientHello(*hello))
 	} else {
 		m.handshake(l, offer.Config, limit, m.ticketUse())
 	}
@@ -184,7 +184,7 @@ func (m *Machine) shake(l *line, limit time.Duration, then func(again bool, err 
 // handshake has the outside shake hands on l, and keep the time of it.
 func (m *Machine) handshake(l *line, hello tlsprobe.Config, limit time.Duration, ticket TicketUse) {
 	l.phase, l.until, l.reader = shaking, time.Time{}, nil
-	m.act(Action{Kind: StartTLS, Conn: l.number, Hello: hello, Timeout: limit,
+	m.act(Action{Kind: StartTLS, Conn: l.number, What: SaidTLS, Hello: &hello, Timeout: limit,
 		MaxBytes: m.budget.room(), Ticket: ticket})
 }
 

@@ -202,11 +202,11 @@ func (m *Machine) sayAll(l *line, talk rpcTalk) {
 		calls = append(calls, call)
 	}
 	if m.ep.Transport == probes.TCP {
-		m.say(l, bytes.Join(calls, nil))
+		m.say(l, SaidRPC, bytes.Join(calls, nil))
 		return
 	}
 	for _, call := range calls {
-		m.say(l, call)
+		m.say(l, SaidRPC, call)
 		l.unsent++
 	}
 }

@@ -113,6 +113,9 @@ func (s *sim) do(a Action) {
 	if c == nil && a.Kind != Open && a.Kind != Wake && a.Kind != Finish {
 		s.t.Fatalf("action %d of connection %d, which is not open", a.Kind, a.Conn)
 	}
+	if says := a.Kind == Send || a.Kind == StartTLS; says != (a.What != "") {
+		s.t.Errorf("action %d with %q is called %q", a.Kind, a.Data, a.What)
+	}
 	//exhaustive:enforce
 	switch a.Kind {
 	case Open:

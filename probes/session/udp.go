@@ -142,7 +142,7 @@ func (m *Machine) sendDatagram() {
 	d.heldAt = m.now
 	d.line.phase = sending
 	d.line.then = m.datagramSent
-	m.send(d.line, m.p.payload(d.probe, m.ep))
+	m.send(d.line, d.probe.Name, m.p.payload(d.probe, m.ep))
 }
 
 // handedOver says that the oldest datagram has gone out.

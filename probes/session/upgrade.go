@@ -53,7 +53,7 @@ func (m *Machine) dialUpgrade(u *upgrade) {
 // negotiate goes on with a dialogue, by what was received.
 func (m *Machine) negotiate(l *line, u *upgrade, received []byte) {
 	send, state := u.talk.Next(received)
-	m.say(l, send)
+	m.say(l, SaidUpgrade, send)
 	switch state {
 	case starttls.Waiting:
 		m.hear(l, u.until, func() {
@@ -78,7 +78,7 @@ func (m *Machine) offerTLS(l *line, u *upgrade) {
 	m.secure(l, offer, u.until, func(facts probes.TLSFacts, err error) {
 		if err == nil {
 			m.tellTLS(facts)
-			m.say(l, u.talk.Goodbye())
+			m.say(l, SaidGoodbye, u.talk.Goodbye())
 			m.nextExtra()
 			return
 		}

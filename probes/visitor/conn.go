@@ -28,8 +28,10 @@ type conn struct {
 	told   []int
 	tunnel *tunnel
 
-	datagrams [][]byte // that wait for their time
-	pacing    func()   // ends the wait of the first
+	datagrams []datagram // that wait for their time
+	pacing    func()     // ends the wait of the first
+
+	contact Contact
 
 	closed bool         // the machine hears nothing of it any more
 	gone   bool         // the engine's connection is, too
@@ -67,6 +69,7 @@ func (c *conn) paced() {
 func (c *conn) connect() {
 	if !c.closed {
 		c.open++
+		c.contact.Begun = c.loop.Now()
 		c.engine = c.loop.Open(c.dial, c)
 	}
 }
@@ -76,8 +79,9 @@ func (c *conn) do(a *session.Action) {
 	//exhaustive:enforce
 	switch a.Kind {
 	case session.Send:
-		c.send(a.Data)
+		c.send(datagram{a.Data, a.What})
 	case session.StartTLS:
+		c.note(a.What)
 		c.startTLS(a)
 	case session.Close:
 		c.close()
@@ -85,18 +89,26 @@ func (c *conn) do(a *session.Action) {
 	}
 }
 
-func (c *conn) send(b []byte) {
+// A datagram is what the machine wants sent at once, over UDP as one packet.
+type datagram struct {
+	data []byte
+	what string
+}
+
+func (c *conn) send(d datagram) {
 	switch {
 	case c.engine == nil: // not open yet: the machine breaks its word
 	case c.tunnel != nil:
-		c.tunnel.send(b)
+		c.note(d.what)
+		c.tunnel.send(d.data)
 	case c.udp():
-		c.datagrams = append(c.datagrams, b)
+		c.datagrams = append(c.datagrams, d)
 		if len(c.datagrams) == 1 {
 			c.pace()
 		}
 	default:
-		c.put(b, 1)
+		c.note(d.what)
+		c.put(d.data, 1)
 	}
 }
 
@@ -114,19 +126,20 @@ func (c *conn) put(b []byte, told int) {
 // pace sends the first datagram that waits as soon as the rates allow it.
 func (c *conn) pace() {
 	var granted bool
-	c.pacing, granted = c.budget.Pace(c.dial.Remote, func() { c.loop.Post(c.datagram) })
+	c.pacing, granted = c.budget.Pace(c.dial.Remote, func() { c.loop.Post(c.depart) })
 	if granted {
-		c.datagram()
+		c.depart()
 	}
 }
 
-func (c *conn) datagram() {
+func (c *conn) depart() {
 	if c.closed || len(c.datagrams) == 0 {
 		return
 	}
-	b := c.datagrams[0]
+	d := c.datagrams[0]
 	c.datagrams = c.datagrams[1:]
-	c.put(b, 1)
+	c.note(d.what)
+	c.put(d.data, 1)
 	if len(c.datagrams) > 0 {
 		c.pace()
 	}
@@ -180,6 +193,7 @@ func (c *conn) Rejected(err error, to netip.AddrPort) {
 // Ended implements engine.Handler.
 func (c *conn) Ended(err error) {
 	c.heard++
+	c.contact.End = err
 	c.leave()
 	switch {
 	case c.closed:
@@ -235,6 +249,7 @@ func (c *conn) leave() {
 	c.told = nil
 	if c.engine != nil {
 		c.open--
+		c.tellContact()
 	}
 	c.release()
 	if c.timer != nil {

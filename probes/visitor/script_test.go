@@ -12,6 +12,7 @@ import (
 	"sonde/probes"
 	"sonde/probes/engine"
 	"sonde/probes/session"
+	"sonde/probes/tlsprobe"
 )
 
 // A script is a machine that a test writes: on gives the actions for each
@@ -64,7 +65,7 @@ func send(id int, s string) session.Action {
 	return session.Action{Kind: session.Send, Conn: id, Data: []byte(s)}
 }
 func startTLS(id int, limit time.Duration) session.Action {
-	return session.Action{Kind: session.StartTLS, Conn: id, Timeout: limit, MaxBytes: 256 << 10}
+	return session.Action{Kind: session.StartTLS, Conn: id, Hello: &tlsprobe.Config{}, Timeout: limit, MaxBytes: 256 << 10}
 }
 func wake(at time.Time) session.Action { return session.Action{Kind: session.Wake, At: at} }
 func finish(ids ...int) []session.Action {

@@ -32,7 +32,7 @@ func (c *conn) startTLS(a *session.Action) {
 	if c.engine == nil || c.tunnel != nil {
 		return // the machine breaks its word
 	}
-	t := &tunnel{conn: c, hello: a.Hello, dealt: make(chan struct{}, 1)}
+	t := &tunnel{conn: c, hello: *a.Hello, dealt: make(chan struct{}, 1)}
 	t.bridge = newBridge(a.MaxBytes, func(b []byte) {
 		t.loop.Post(func() { t.put(b, 0) })
 	})

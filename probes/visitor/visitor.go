@@ -44,6 +44,9 @@ type Config struct {
 	Prober *session.Prober
 	Budget Budget       // nil: no limits
 	Log    *slog.Logger // gets one debug record per visit; nil: none
+	// Contacts, if set, is told of each connection and UDP socket when it is
+	// over. It is called on a loop and must not block.
+	Contacts func(Contact)
 }
 
 // A Budget says when something may be done. Its functions do not block. When
@@ -71,6 +74,7 @@ type Visitor struct {
 	connectTimeout time.Duration
 	budget         Budget
 	log            *slog.Logger
+	contacts       func(Contact) // nil: nobody wants to know
 	workers        []*worker
 	next           atomic.Uint64 // worker
 	tickets        tickets
@@ -98,7 +102,7 @@ func setup(v *Visitor, cfg Config) (*Visitor, error) {
 	if len(cfg.Loops) == 0 {
 		return nil, errors.New("visitor: no loops")
 	}
-	v.budget, v.log = cfg.Budget, cfg.Log
+	v.budget, v.log, v.contacts = cfg.Budget, cfg.Log, cfg.Contacts
 	if v.budget == nil {
 		v.budget = unlimited{}
 	}
