@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"sonde/daemon/internal/sqlfile"
 )
 
 // backupPath is where the store at path is kept as it was with an older schema,
@@ -49,7 +51,7 @@ func backup(ctx context.Context, c *sql.Conn, to string) (err error) {
 	if err := removeIfThere(part); err != nil {
 		return err
 	}
-	if err := touch(part); err != nil { // with our mode
+	if err := sqlfile.Touch(part); err != nil { // with our mode
 		return err
 	}
 	defer func() {
@@ -74,7 +76,7 @@ func backup(ctx context.Context, c *sql.Conn, to string) (err error) {
 
 // checkFile checks a store that nobody writes to, wholly.
 func checkFile(ctx context.Context, path string) error {
-	db, err := sql.Open("sqlite", dsn(path, "ro")+"&immutable=1")
+	db, err := sql.Open("sqlite", sqlfile.DSN(path, "ro")+"&immutable=1")
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"sonde/daemon/internal/sqlfile"
 )
 
 // A Reader reads a store, one that is being written to or one at rest. Any
@@ -103,13 +105,13 @@ const maxReaders = 4
 // nobody writes to it and nothing needs recovery, "recover" when it is ours
 // to put in order.
 func newReader(ctx context.Context, path, copied string, how ...string) (*Reader, error) {
-	name := dsn(path, "ro", "busy_timeout(5000)", "query_only(on)")
+	name := sqlfile.DSN(path, "ro", "busy_timeout(5000)", "query_only(on)")
 	for _, h := range how {
 		switch h {
 		case "immutable":
 			name += "&immutable=1"
 		case "recover":
-			name = dsn(path, "rw", "busy_timeout(5000)")
+			name = sqlfile.DSN(path, "rw", "busy_timeout(5000)")
 		}
 	}
 	db, err := sql.Open("sqlite", name)

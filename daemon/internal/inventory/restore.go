@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"sonde/daemon/internal/sqlfile"
 )
 
 // beforeRestore is behind the name of a store that a restored one replaced.
@@ -53,7 +55,7 @@ func prepareRestore(ctx context.Context, from, part string, now time.Time) error
 	if err := errors.Join(err, r.Close()); err != nil {
 		return err
 	}
-	db, err := sql.Open("sqlite", dsn(part, "rw", "journal_mode(delete)", "synchronous(full)"))
+	db, err := sql.Open("sqlite", sqlfile.DSN(part, "rw", "journal_mode(delete)", "synchronous(full)"))
 	if err != nil {
 		return err
 	}
@@ -107,7 +109,7 @@ func setAside(ctx context.Context, path, to string) (string, error) {
 // fold writes the log into the store if that can be done: one file is easier to
 // keep than two. A damaged store keeps its log.
 func fold(ctx context.Context, path string) {
-	db, err := sql.Open("sqlite", dsn(path, "rw", "busy_timeout(1000)"))
+	db, err := sql.Open("sqlite", sqlfile.DSN(path, "rw", "busy_timeout(1000)"))
 	if err != nil {
 		return
 	}

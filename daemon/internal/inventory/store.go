@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"sonde/daemon/internal/event"
+	"sonde/daemon/internal/sqlfile"
 )
 
 // FileName is the store's file in the state directory.
@@ -124,7 +124,7 @@ func newStore(cfg Config) *Store {
 }
 
 func (s *Store) open(ctx context.Context, path string, cfg Config) (err error) {
-	if err := touch(path); err != nil {
+	if err := sqlfile.Touch(path); err != nil {
 		return err
 	}
 	if s.file, err = os.Stat(path); err != nil {
@@ -134,7 +134,7 @@ func (s *Store) open(ctx context.Context, path string, cfg Config) (err error) {
 	if err := syncDir(cfg.Dir); err != nil { // a synced commit needs a file that is found again
 		return err
 	}
-	s.db, err = sql.Open("sqlite", dsn(path, "rwc",
+	s.db, err = sql.Open("sqlite", sqlfile.DSN(path, "rwc",
 		"busy_timeout(5000)",
 		"auto_vacuum(incremental)", // before the first table is made
 		"journal_mode(wal)",
@@ -162,31 +162,6 @@ func (s *Store) open(ctx context.Context, path string, cfg Config) (err error) {
 	}
 	s.Reader, err = newReader(ctx, path, "")
 	return err
-}
-
-// touch makes sure that the file is there and may be written, with a mode
-// that SQLite would not give it. Its own error names the cause better, too.
-func touch(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
-	if err != nil {
-		return err
-	}
-	return f.Close()
-}
-
-// dsn names the file to the driver. The path is escaped, so that "?" and "#"
-// in a directory's name are no parameters.
-func dsn(path, mode string, pragmas ...string) string {
-	q := url.Values{"mode": {mode}, "_pragma": pragmas}
-	p := filepath.ToSlash(path)
-	if filepath.VolumeName(path) != "" {
-		p = "/" + p
-	}
-	u := url.URL{Scheme: "file", OmitHost: true, Path: p, RawQuery: q.Encode()}
-	if !filepath.IsAbs(path) {
-		u = url.URL{Scheme: "file", Opaque: (&url.URL{Path: p}).EscapedPath(), RawQuery: q.Encode()}
-	}
-	return u.String()
 }
 
 // begin reads who we are and how the run before this one ended, checks the
