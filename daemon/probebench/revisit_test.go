@@ -100,7 +100,7 @@ func checkRevisit(t *testing.T, v *visited, seen []*conversation) int {
 // leftPolitely tells whether the last words of a connection were the protocol's
 // goodbye, as far as they can be read.
 func leftPolitely(v *visited, seen []*conversation) bool {
-	goodbye := probes.Goodbye(v.Service, 0)
+	goodbye := probes.Goodbye(v.Service, probes.NeedCredentials) // which the lab is asked with
 	return slices.ContainsFunc(seen, func(c *conversation) bool {
 		n := len(c.Flights)
 		return n > 0 && len(goodbye) > 0 && (isHello(c.Flights[0]) || bytes.Equal(c.Flights[n-1], goodbye))

@@ -13,7 +13,10 @@ import (
 	"runtime/debug"
 	"time"
 
+	"go4.org/netipx"
+
 	"sonde/capture"
+	"sonde/config"
 	"sonde/daemon/internal/inventory"
 	"sonde/daemon/internal/scan"
 	"sonde/daemon/internal/sensor"
@@ -120,14 +123,17 @@ func senseRole(ctx context.Context, spec []byte, ready func(any)) (any, error) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		counted := &countingStore{Store: store, left: s.Count, outcomes: r.Outcomes, all: cancel}
+		all := netip.MustParsePrefix("127.64.0.0/10")
 		scope := inventory.Pass{Watch: "crowd", Zone: "default", Method: "connect",
-			Targets: []netip.Prefix{netip.MustParsePrefix("127.64.0.0/10")}, Ports: fmt.Sprint(s.Port)}
+			Targets: []netip.Prefix{all}, Ports: fmt.Sprint(s.Port)}
+		plan := capture.Plan{Network: capture.TCP, Ports: []uint16{s.Port},
+			Addrs: config.NewAddrSet(config.Range{First: all.Addr(), Last: netipx.PrefixLastIP(all)})}
 		return sensor.New(sensor.Config{Inventory: counted, Visits: s.Count, Now: time.Now,
 			Quarantine: sensor.DefaultQuarantine, Log: slog.New(slog.DiscardHandler),
 			Watches: []sensor.Watch{{Name: "crowd", Zone: "default", VerifyEvery: time.Hour,
 				Sweeper: foundAll{s}, Looker: foundAll{s}, Visitor: v,
 				Contains: func(netip.Addr, probes.Transport, uint16) bool { return true },
-				Sweeps:   []sensor.Sweep{{Transport: probes.TCP, Every: time.Hour, Pass: scope}}}},
+				Sweeps:   []sensor.Sweep{{Transport: probes.TCP, Every: time.Hour, Plan: plan, Pass: scope}}}},
 		}).Run(ctx, func() {})
 	})
 }
