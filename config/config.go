@@ -37,6 +37,7 @@ type Config struct {
 	Confirm     Confirm
 	Database    Database
 	Output      Output
+	Sent        Sent
 	Expected    AcceptedState // of expected.d
 	Severity    Severities    // for all watches
 

@@ -39,6 +39,7 @@ func allKeys() []string {
 	add("confirm.", keysOf(confirmTable)...)
 	add("database.", keysOf(databaseTable)...)
 	add("output.", keysOf(outputTable)...)
+	add("sent.", keysOf(sentTable)...)
 	add("output.json.", keysOf(jsonTable)...)
 	add("output.inventory.", keysOf(inventoryTable)...)
 	add("output.journal.", keysOf(journalTable)...)
@@ -112,6 +113,7 @@ func TestEveryKeyDoesSomething(t *testing.T) {
 		"identity.contact": `"a@example.org"`, "identity.user_agent": `"x"`, "identity.ehlo_name": `"a.example"`,
 		"state.events_for": `"10d"`, "state.history_for": `"10d"`, "state.gone_for": `"700d"`,
 		"state.events_most": "5000", "state.history_most": "5000", "state.max_size": `"1GiB"`, "state.min_free": `"1GiB"`,
+		"sent.keep_for": `"10d"`, "sent.max_size": `"1GiB"`,
 		"watch.addresses": `"dynamic"`, "watch.severity": `{ "service.new" = "error" }`,
 		"confirm.unstable_alternations": "3", "confirm.unstable_of": "20",
 		"sensor.log_level": `"debug"`, "sensor.state_dir": `"/x"`,

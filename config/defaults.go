@@ -53,6 +53,7 @@ func defaults() Config {
 		Confirm:   defaultConfirm(),
 		Database:  Database{Files: []string{Builtin}, Intensity: 7},
 		Output:    defaultOutput(),
+		Sent:      defaultSent(),
 	}
 }
 

@@ -14,7 +14,7 @@ type Change struct {
 	Removed []string // … of the old file
 	Changed []string // … of the new file
 
-	State, Identity, Limits, Discovery, Passive, Confirm, Database, Output, Excluded, Maintenance, Expected, Severity bool
+	State, Identity, Limits, Discovery, Passive, Confirm, Database, Output, Sent, Excluded, Maintenance, Expected, Severity bool
 
 	// Restart names what cannot be changed while running.
 	Restart []string
@@ -34,6 +34,7 @@ func Diff(old, now *Config) Change {
 		Confirm:     old.Confirm != now.Confirm,
 		Database:    !reflect.DeepEqual(old.Database, now.Database),
 		Output:      !reflect.DeepEqual(old.Output, now.Output),
+		Sent:        old.Sent != now.Sent,
 		Maintenance: !reflect.DeepEqual(old.Maintenance, now.Maintenance),
 		Excluded:    !old.Excluded.Equal(now.Excluded),
 		Expected:    !reflect.DeepEqual(old.Expected, now.Expected),

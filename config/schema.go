@@ -21,6 +21,7 @@ var rootTable = table[Config]{
 	"confirm":     sub(func(c *Config) *Confirm { return &c.Confirm }, confirmTable),
 	"database":    sub(func(c *Config) *Database { return &c.Database }, databaseTable),
 	"output":      sub(func(c *Config) *Output { return &c.Output }, outputTable),
+	"sent":        sub(func(c *Config) *Sent { return &c.Sent }, sentTable),
 	"severity":    severities(func(c *Config) *Severities { return &c.Severity }),
 }
 

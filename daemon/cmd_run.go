@@ -192,7 +192,11 @@ func (d *daemon) generation(ctx context.Context, hup <-chan os.Signal) (again bo
 	if err := d.retireWatches(begin); err != nil {
 		return false, err
 	}
-	work, err := newSensor(d.cfg, d.db, d.store, d.machine, d.log)
+	m := d.machine
+	if m.sent = openSent(begin, d.cfg, d.log); m.sent != nil {
+		defer func() { err = errors.Join(err, m.sent.Close()) }() // after all that sends
+	}
+	work, err := newSensor(d.cfg, d.db, d.store, m, d.log)
 	if err != nil {
 		return false, err
 	}
@@ -217,7 +221,11 @@ func (d *daemon) generation(ctx context.Context, hup <-chan os.Signal) (again bo
 		emitted <- err
 	}()
 	next := make(chan plan, 1)
-	err = task.Run(watchCtx, nil, append(work.tasks(),
+	tasks := work.tasks()
+	if m.sent != nil {
+		tasks = append(tasks, m.sent)
+	}
+	err = task.Run(watchCtx, nil, append(tasks,
 		&reloader{d: d, hup: hup, next: next, stop: stopWatch}, &rematcher{d}, &diskGuard{d, diskFree, stopWatch},
 		&readyNotice{d: d, after: emitReady})...)
 

@@ -18,6 +18,7 @@ import (
 	"sonde/capture/sweep"
 	"sonde/config"
 	"sonde/daemon/internal/budget"
+	"sonde/daemon/internal/sensor"
 )
 
 // A network is this machine's network as discovery uses it. There is one for
@@ -149,7 +150,7 @@ func (p *packetSweep) Close() error {
 // machine's loopback, which refuses at once and needs no rate. Few targets are
 // looked at by connects.
 type splitDiscoverer struct {
-	packets  *packetSweep
+	packets  sensor.Sweeper
 	connects discoverer
 }
 

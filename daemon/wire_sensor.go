@@ -15,6 +15,7 @@ import (
 	"sonde/config"
 	"sonde/daemon/internal/inventory"
 	"sonde/daemon/internal/sensor"
+	"sonde/daemon/internal/sent"
 	"sonde/daemon/internal/task"
 	"sonde/probes"
 	"sonde/probes/engine"
@@ -50,8 +51,8 @@ func rulesOf(cfg *config.Config) (inventory.Rules, map[string]inventory.Rules) {
 	return all, perWatch
 }
 
-// A machine is what of `sonde run` outlives a configuration and its sensor works
-// with.
+// A machine is what the sensor of `sonde run` works with beside its configuration.
+// All but sent outlives that.
 type machine struct {
 	loops   []engine.Loop // of all visits
 	sockets func() engine.Stats
@@ -61,6 +62,7 @@ type machine struct {
 	seed    uint64      // of the rhythm of visits, this sensor's own
 	orders  sensor.Orders
 	outputs func(context.Context) map[string]int
+	sent    *sent.Log // nil: none is kept
 }
 
 // parts are what works under one configuration, to be closed after it.
@@ -105,8 +107,8 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 	gate := cfg.Gate()
 	scope := scope{gate, log}
 	p := &parts{visitors: newVisitors(scope.loops(m.loops), &l, lim, db, cfg.Database.Intensity, cfg.Identity, log)}
-	p.visitors.guard = m.net.guard
-	p.sweeps = newSweeps(cfg, how, m.net, lim, db, log)
+	p.visitors.guard, p.visitors.contacts = m.net.guard, contactsTo(m.sent)
+	p.sweeps = newSweeps(cfg, how, m.net, lim, db, m.sent, log)
 	if m.net.routes != nil {
 		p.ways = newWayfinder(cfg, m.net, log)
 	}

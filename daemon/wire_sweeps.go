@@ -11,6 +11,7 @@ import (
 	"sonde/capture/sweep"
 	"sonde/config"
 	"sonde/daemon/internal/budget"
+	"sonde/daemon/internal/sent"
 	"sonde/probes"
 	"sonde/probes/ports"
 )
@@ -25,7 +26,7 @@ type sweeps struct {
 
 // newSweeps makes the discovery of a configuration. It opens nothing yet.
 func newSweeps(cfg *config.Config, how method, net *network, lim *budget.Limiter, db *probes.Database,
-	log *slog.Logger) *sweeps {
+	kept *sent.Log, log *slog.Logger) *sweeps {
 	s := &sweeps{made: map[probes.Needs]discoverer{}}
 	s.meter = &meter{now: time.Now, sent: func() uint64 { return s.totals().Sent }}
 	l := ofConfig(&cfg.Limits)
@@ -42,17 +43,18 @@ func newSweeps(cfg *config.Config, how method, net *network, lim *budget.Limiter
 	all := slices.Sorted(maps.Keys(s.made))
 	hosts := hostPace{lim, sweep.NewHosts(l.hostPackets)}
 	for i, allow := range all {
-		connects := newSweeper(&l, asOnce, net, lim, db, allow, log)
+		connects := loggedConnects(newSweeper(&l, asOnce, net, lim, db, allow, log), kept)
 		if how.name != config.SYN {
 			s.made[allow] = connects
 			continue
 		}
+		sources := portsOf(cfg.Discovery.SourcePorts, i, len(all))
 		p := &packetSweep{routes: net.routes, meter: s.meter, config: sweep.Config{
-			SourcePorts: portsOf(cfg.Discovery.SourcePorts, i, len(all)), Pace: lim, Hosts: hosts,
+			SourcePorts: sources, Pace: lim, Hosts: hosts,
 			Tries: l.tries, RetryAfter: l.timeout, Payloads: payloadsOf(db, allow), Log: log,
 			Notify: func(e sweep.Event) { net.outages.set(e.Interface, reasonOf(e)) }}}
 		s.raw = append(s.raw, p)
-		s.made[allow] = splitDiscoverer{p, connects}
+		s.made[allow] = splitDiscoverer{loggedSweeps(p, kept, sources), connects}
 	}
 	return s
 }

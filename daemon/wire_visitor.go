@@ -56,6 +56,7 @@ type visitors struct {
 	guard    *capture.Guard // of the neighbour table; nil: none
 	running  sync.WaitGroup // of what waits for it
 	made     map[manner]*visitor.Visitor
+	contacts func(visitor.Contact) // nil: nobody keeps them
 }
 
 func newVisitors(loops []engine.Loop, l *limits, lim *budget.Limiter, db *probes.Database,
@@ -82,7 +83,8 @@ func (v *visitors) of(how manner) (*visitor.Visitor, error) {
 	if v.guard != nil {
 		budget = neighborBudget{v.budget, v.guard, &v.running}
 	}
-	made, err := visitor.New(visitor.Config{Loops: v.loops, Prober: p, Budget: budget, Log: v.log})
+	made, err := visitor.New(visitor.Config{Loops: v.loops, Prober: p, Budget: budget, Log: v.log,
+		Contacts: v.contacts})
 	if err != nil {
 		return nil, err
 	}

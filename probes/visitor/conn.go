@@ -31,7 +31,9 @@ type conn struct {
 	datagrams []datagram // that wait for their time
 	pacing    func()     // ends the wait of the first
 
-	contact Contact
+	begun time.Time // of the connect
+	said  []string  // what was sent, by names
+	end   error     // as the engine told it
 
 	closed bool         // the machine hears nothing of it any more
 	gone   bool         // the engine's connection is, too
@@ -69,7 +71,7 @@ func (c *conn) paced() {
 func (c *conn) connect() {
 	if !c.closed {
 		c.open++
-		c.contact.Begun = c.loop.Now()
+		c.begun = c.loop.Now()
 		c.engine = c.loop.Open(c.dial, c)
 	}
 }
@@ -193,7 +195,7 @@ func (c *conn) Rejected(err error, to netip.AddrPort) {
 // Ended implements engine.Handler.
 func (c *conn) Ended(err error) {
 	c.heard++
-	c.contact.End = err
+	c.end = err
 	c.leave()
 	switch {
 	case c.closed:

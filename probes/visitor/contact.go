@@ -30,22 +30,18 @@ const maxSaid = 256
 
 // note keeps what was sent.
 func (c *conn) note(what string) {
-	if c.contacts != nil && len(c.contact.Said) < maxSaid {
-		c.contact.Said = append(c.contact.Said, what)
+	if c.contacts != nil && len(c.said) < maxSaid {
+		c.said = append(c.said, what)
 	}
 }
 
 // tellContact tells of what is over now. A connection without an address of ours
 // sent nothing: it waited for descriptors, or was out of the scope.
 func (c *conn) tellContact() {
-	if c.contacts == nil {
+	local := c.engine.Local()
+	if c.contacts == nil || !local.IsValid() || c.udp() && len(c.said) == 0 {
 		return
 	}
-	t := c.contact
-	t.Local = c.engine.Local()
-	if !t.Local.IsValid() || c.udp() && len(t.Said) == 0 {
-		return
-	}
-	t.Ended, t.Transport, t.Remote = c.loop.Now(), c.ep.Transport, c.dial.Remote
-	c.contacts(t)
+	c.contacts(Contact{Begun: c.begun, Ended: c.loop.Now(), Transport: c.ep.Transport,
+		Local: local, Remote: c.dial.Remote, Said: c.said, End: c.end})
 }

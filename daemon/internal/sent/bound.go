@@ -125,8 +125,7 @@ func broken(err error) bool {
 
 // code is the primary result code of SQLite behind an error.
 func code(err error) int {
-	var e *sqlite.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		return e.Code() & 0xff
 	}
 	return sqlite3.SQLITE_OK

@@ -122,8 +122,7 @@ type Ended struct {
 func Open(ctx context.Context, cfg Config) (*Log, error) {
 	l := &Log{cfg: cfg}
 	err := l.open(ctx)
-	var unreadable *unreadableError
-	if errors.As(err, &unreadable) {
+	if unreadable, ok := errors.AsType[*unreadableError](err); ok {
 		cfg.Log.Warn("log of what was sent begins anew", "err", err)
 		if err = l.anew(ctx); err == nil {
 			err = l.gap(ctx, 0, "the log before this was not readable: "+unreadable.reason)

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net/netip"
@@ -48,7 +47,7 @@ func open(t *testing.T, path string, maxSize int64) *kept {
 func (k *kept) reopen(t *testing.T, maxSize int64) {
 	t.Helper()
 	l, err := Open(t.Context(), Config{Path: k.path, MaxSize: maxSize, KeepFor: 30 * 24 * time.Hour,
-		Now: func() time.Time { return k.now }, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+		Now: func() time.Time { return k.now }, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

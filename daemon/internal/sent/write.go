@@ -114,7 +114,7 @@ func (l *Log) put(ctx context.Context, tx *sql.Tx, b batch, now time.Time) error
 	return err
 }
 
-func putContacts(ctx context.Context, tx *sql.Tx, contacts []visitor.Contact) error {
+func putContacts(ctx context.Context, tx *sql.Tx, contacts []visitor.Contact) (err error) {
 	if len(contacts) == 0 {
 		return nil
 	}
@@ -122,7 +122,7 @@ func putContacts(ctx context.Context, tx *sql.Tx, contacts []visitor.Contact) er
 	if err != nil {
 		return err
 	}
-	defer insert.Close()
+	defer func() { err = errors.Join(err, insert.Close()) }()
 	for i := range contacts {
 		c := &contacts[i]
 		var local any // of UDP it is not known
