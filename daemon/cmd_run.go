@@ -18,6 +18,7 @@ import (
 	"sonde/config"
 	"sonde/daemon/internal/event"
 	"sonde/daemon/internal/inventory"
+	"sonde/daemon/internal/loglimit"
 	"sonde/daemon/internal/quiet"
 	"sonde/daemon/internal/sensor"
 	"sonde/daemon/internal/task"
@@ -105,7 +106,9 @@ func (d *daemon) tellMissing() {
 // runDaemon opens the store, runs one generation per configuration, and closes
 // everything in the order in which nothing is lost.
 func runDaemon(ctx context.Context, d *daemon) (err error) {
-	d.log = slog.New(slog.NewTextHandler(d.stderr, &slog.HandlerOptions{Level: &d.level}))
+	calm := loglimit.New(slog.NewTextHandler(d.stderr, &slog.HandlerOptions{Level: &d.level}))
+	defer calm.Close()
+	d.log = slog.New(calm)
 	d.setLevel()
 	saveMemory()
 	if files, err := capture.RaiseFileLimit(); err != nil {

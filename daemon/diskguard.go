@@ -130,6 +130,9 @@ func (d *daemon) checkRoom(cfg *config.Config) {
 	if j := cfg.Output.JSON; j.Enabled && filepath.Dir(j.Path) == filepath.Clean(cfg.Sensor.StateDir) {
 		most += j.MaxSize * int64(j.Keep+1)
 	}
+	if cfg.Sent.Enabled {
+		most += cfg.Sent.MaxSize
+	}
 	if free < most {
 		d.log.Warn("the files of the sensor may grow to more than is free",
 			"dir", cfg.Sensor.StateDir, "free_mib", free>>20, "most_mib", most>>20)
