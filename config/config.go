@@ -38,6 +38,7 @@ type Config struct {
 	Database    Database
 	Output      Output
 	Sent        Sent
+	Control     Control
 	Expected    AcceptedState // of expected.d
 	Severity    Severities    // for all watches
 

@@ -38,6 +38,7 @@ func allKeys() []string {
 	add("passive.", keysOf(passiveTable)...)
 	add("confirm.", keysOf(confirmTable)...)
 	add("database.", keysOf(databaseTable)...)
+	add("control.", keysOf(controlTable)...)
 	add("output.", keysOf(outputTable)...)
 	add("sent.", keysOf(sentTable)...)
 	add("output.json.", keysOf(jsonTable)...)
@@ -116,6 +117,7 @@ func TestEveryKeyDoesSomething(t *testing.T) {
 		"sent.keep_for": `"10d"`, "sent.max_size": `"1GiB"`,
 		"watch.addresses": `"dynamic"`, "watch.severity": `{ "service.new" = "error" }`,
 		"confirm.unstable_alternations": "3", "confirm.unstable_of": "20",
+		"control.directory": `"/x"`, "control.listen": `"[::1]:9797"`,
 		"sensor.log_level": `"debug"`, "sensor.state_dir": `"/x"`,
 		"output.json.max_size": `"1MiB"`, "output.syslog.target": `"/x"`, "output.syslog.facility": `"user"`,
 		"output.json.path": `"x.json"`, "output.json.format": `"ecs"`, "output.json.max_backlog": "100",
@@ -373,7 +375,7 @@ func byNameOrder(c *Config) (names []string) {
 
 func TestResolve(t *testing.T) {
 	c := Default()
-	c.Resolve("box", "/var/lib/sonde")
+	c.Resolve("box", "/var/lib/sonde", "/run/sonde")
 	if c.Sensor.Name != "box" || c.Sensor.StateDir != "/var/lib/sonde" || c.Output.JSON.Path != "/var/lib/sonde/events.json" {
 		t.Errorf("resolved to %+v %+v", c.Sensor, c.Output.JSON)
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"net/netip"
@@ -54,6 +55,7 @@ func defaults() Config {
 		Database:  Database{Files: []string{Builtin}, Intensity: 7},
 		Output:    defaultOutput(),
 		Sent:      defaultSent(),
+		Control:   Control{Enabled: true},
 	}
 }
 
@@ -103,12 +105,18 @@ func mustPorts(transport, s string) ports.Set {
 }
 
 // Resolve fills in what depends on the machine: the sensor's name and state
-// directory where the file leaves them open, and the paths of the event file and
-// the snapshot, which are relative to that directory. It is called once, before c is shared.
-func (c *Config) Resolve(hostname, stateDir string) {
+// directory where the file leaves them open, the paths of the event file and
+// the snapshot, which are relative to that directory, and where the sockets of
+// control are: in runtimeDir, or where that is "" or the file names a state
+// directory, in that. It is called once, before c is shared.
+func (c *Config) Resolve(hostname, stateDir, runtimeDir string) {
 	if c.Sensor.Name == "" {
 		c.Sensor.Name = hostname
 	}
+	if c.Sensor.StateDir != "" || runtimeDir == "" {
+		runtimeDir = cmp.Or(c.Sensor.StateDir, stateDir)
+	}
+	c.Control.Directory = cmp.Or(c.Control.Directory, runtimeDir)
 	if c.Sensor.StateDir == "" {
 		c.Sensor.StateDir = stateDir
 	}

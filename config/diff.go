@@ -46,6 +46,9 @@ func Diff(old, now *Config) Change {
 	if old.Sensor.StateDir != now.Sensor.StateDir {
 		d.Restart = append(d.Restart, "sensor.state_dir")
 	}
+	if old.Control != now.Control {
+		d.Restart = append(d.Restart, "control")
+	}
 	before := byName(old)
 	for i := range now.Watches {
 		w := &now.Watches[i]

@@ -22,6 +22,7 @@ var rootTable = table[Config]{
 	"database":    sub(func(c *Config) *Database { return &c.Database }, databaseTable),
 	"output":      sub(func(c *Config) *Output { return &c.Output }, outputTable),
 	"sent":        sub(func(c *Config) *Sent { return &c.Sent }, sentTable),
+	"control":     sub(func(c *Config) *Control { return &c.Control }, controlTable),
 	"severity":    severities(func(c *Config) *Severities { return &c.Severity }),
 }
 

@@ -81,7 +81,7 @@ func readConfig(path string) (*config.Config, error) {
 		return nil, err
 	}
 	placeEvents(cfg, os.Getenv)
-	cfg.Resolve(hostname, dir)
+	cfg.Resolve(hostname, dir, defaultRuntimeDir())
 	return cfg, nil
 }
 

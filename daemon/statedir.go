@@ -37,6 +37,15 @@ func placeEvents(cfg *config.Config, getenv func(string) string) {
 	}
 }
 
+// defaultRuntimeDir is where the sockets of a service are, for root and under
+// systemd; "" for a user, whose sockets are in the state directory.
+func defaultRuntimeDir() string {
+	if os.Getenv("RUNTIME_DIRECTORY") != "" || os.Geteuid() == 0 {
+		return config.DefaultRuntimeDir(os.Getenv)
+	}
+	return ""
+}
+
 // stateFlags are how the commands that read the state find it.
 type stateFlags struct{ config, dir string }
 

@@ -286,7 +286,7 @@ closed_after = "800ms"
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.Resolve("truth", dir)
+	cfg.Resolve("truth", dir, "")
 	cfg.Watches[0].DiscoverEvery = 300 * time.Millisecond // shorter than a file may say
 	cfg.Watches[0].VerifyEvery = 200 * time.Millisecond
 	builtin, err := probes.Builtin()
