@@ -16,6 +16,7 @@ import (
 
 	"sonde/capture"
 	"sonde/config"
+	"sonde/daemon/internal/control"
 	"sonde/daemon/internal/event"
 	"sonde/daemon/internal/inventory"
 	"sonde/daemon/internal/loglimit"
@@ -78,24 +79,31 @@ type daemon struct {
 	log   *slog.Logger
 	store *inventory.Store
 
+	control   *control.Server // nil: nobody may ask
+	pulse     pulse
 	orders    *quiet.Book
 	machine   machine
 	discovery method // of the current configuration
 	said      string // by tellMissing
 }
 
-// tellMissing says what the sensor does without for want of raw sockets, and how
-// to have it, unless that was said before.
-func (d *daemon) tellMissing() {
-	var without []string
-	reason := d.discovery.reason
+// missing gives what the sensor does without for want of raw sockets, and how to
+// have it.
+func (d *daemon) missing() (without, reason string) {
+	var parts []string
+	reason = d.discovery.reason
 	if d.discovery.name == config.Connect && d.cfg.Discovery.Method == config.Auto {
-		without = append(without, "discovery by packets of its own")
+		parts = append(parts, "discovery by packets of its own")
 	}
 	if err := d.machine.net.capture; err != nil && listens(d.cfg) {
-		without, reason = append(without, "listening"), err.Error()
+		parts, reason = append(parts, "listening"), err.Error()
 	}
-	said := strings.Join(without, " and ")
+	return strings.Join(parts, " and "), reason
+}
+
+// tellMissing says so, unless it was said before.
+func (d *daemon) tellMissing() {
+	said, reason := d.missing()
 	if said != "" && said != d.said {
 		d.log.Warn("the sensor works without a part of itself", "without", said, "discovery", d.discovery.name,
 			"reason", reason)
@@ -120,7 +128,7 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 	}
 	defer func() { err = errors.Join(err, conversations.Close()) }()
 	d.machine = machine{loops: conversations.Loops(), sockets: conversations.Stats, net: openNetwork(d.log),
-		beat: d.watchdog(), held: d.disk.held.Load, outputs: d.countOutputs}
+		beat: d.pulse.feed(d.watchdog()), held: d.disk.held.Load, outputs: d.countOutputs}
 	defer func() { err = errors.Join(err, d.machine.net.Close()) }()
 	if d.db, err = d.loadDatabase(d.cfg); err != nil {
 		return err
@@ -143,6 +151,11 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 	if err := d.checkOutputs(d.cfg); err != nil {
 		return err
 	}
+	closeControl, err := d.openControl(begin)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeControl()) }()
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -228,9 +241,10 @@ func (d *daemon) generation(ctx context.Context, hup <-chan os.Signal) (again bo
 	if m.sent != nil {
 		tasks = append(tasks, m.sent)
 	}
-	err = task.Run(watchCtx, nil, append(tasks,
+	err = task.Run(watchCtx, func() { d.lend(work.sensor) }, append(tasks,
 		&reloader{d: d, hup: hup, next: next, stop: stopWatch}, &rematcher{d}, &diskGuard{d, diskFree, stopWatch},
 		&readyNotice{d: d, after: emitReady})...)
+	d.lend(nil)
 
 	select {
 	case p := <-next:

@@ -76,7 +76,8 @@ to a JSON file and to syslog.`,
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		newRunCommand(), newScanCommand(), newMatchCommand(), newDatabaseCommand(),
-		newCheckCommand(), newPlanCommand(), newInventoryCommand(), newEventsCommand(), newExplainCommand(), newVersionCommand(),
+		newCheckCommand(), newPlanCommand(), newStatusCommand(), newInventoryCommand(), newEventsCommand(), newExplainCommand(),
+		newVersionCommand(),
 		newBackupCommand(), newRestoreCommand(), newManCommand(),
 	)
 	return root

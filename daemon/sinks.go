@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"sonde/config"
+	"sonde/daemon/internal/control"
 	"sonde/daemon/internal/emit"
+	"sonde/daemon/internal/inventory"
 	"sonde/daemon/internal/task"
 )
 
@@ -136,26 +138,43 @@ func (d *daemon) reopenOutputs() {
 	}
 }
 
-// countOutputs counts for the heartbeat how far the sinks are behind, and what
+// outputsOf gives what tells how the outputs of a configuration do, whoever asks.
+func (d *daemon) outputsOf(cfg *config.Config, store *inventory.Store) func(context.Context) ([]control.Output, error) {
+	return func(ctx context.Context) ([]control.Output, error) {
+		cursors, err := store.Cursors(ctx)
+		last, err2 := store.LastSeq(ctx)
+		if err := cmp.Or(err, err2); err != nil {
+			return nil, err
+		}
+		d.sinksMu.Lock()
+		defer d.sinksMu.Unlock()
+		list := []control.Output{}
+		for _, o := range d.outputs(cfg) {
+			cursor, begun := cursors[o.name]
+			s := d.sinks[o.name]
+			if s == nil || !begun || o.name == emit.TerminalName {
+				continue
+			}
+			h := s.health.Report()
+			list = append(list, control.Output{Name: o.name, Target: o.target, Down: h.Down, Since: h.Since.UTC(),
+				Backlog: last - cursor, Failures: h.Failures, Dropped: h.Dropped})
+		}
+		return list, nil
+	}
+}
+
+// countOutputs counts for the heartbeat how far the outputs are behind, and what
 // went wrong with them since the start.
 func (d *daemon) countOutputs(ctx context.Context) map[string]int {
 	counts := map[string]int{}
-	cursors, err := d.store.Cursors(ctx)
-	last, err2 := d.store.LastSeq(ctx)
-	if err := cmp.Or(err, err2); err != nil {
-		d.log.Warn("sinks not counted", "err", err)
-		return counts
+	list, err := d.outputsOf(d.cfg, d.store)(ctx)
+	if err != nil {
+		d.log.Warn("outputs not counted", "err", err)
 	}
-	d.sinksMu.Lock()
-	defer d.sinksMu.Unlock()
-	for name, cursor := range cursors {
-		s := d.sinks[name]
-		if s == nil || name == emit.TerminalName {
-			continue
-		}
-		h := s.health.Report()
-		counts[name+".backlog"] = int(last - cursor)
-		counts[name+".failures"], counts[name+".dropped"] = h.Failures, int(h.Dropped)
+	for i := range list {
+		o := &list[i]
+		counts[o.Name+".backlog"] = int(o.Backlog)
+		counts[o.Name+".failures"], counts[o.Name+".dropped"] = o.Failures, int(o.Dropped)
 	}
 	return counts
 }

@@ -31,16 +31,17 @@ type Health struct {
 
 // A HealthReport is the state of a Health at one time.
 type HealthReport struct {
-	Down     bool  // the last delivery failed
-	Failures int   // failed deliveries since the start of the program
-	Dropped  int64 // events dropped since the start of the program
+	Down     bool      // the last delivery failed
+	Since    time.Time // when the first of them in a row did; zero: it did not
+	Failures int       // failed deliveries since the start of the program
+	Dropped  int64     // events dropped since the start of the program
 }
 
 // Report gives the state now.
 func (h *Health) Report() HealthReport {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return HealthReport{Down: !h.since.IsZero(), Failures: h.fails, Dropped: h.dropped}
+	return HealthReport{Down: !h.since.IsZero(), Since: h.since, Failures: h.fails, Dropped: h.dropped}
 }
 
 // fail notes a failure. It says whether this is the first in a row, and for how

@@ -44,6 +44,9 @@ const (
 	shutByPause = "paused"
 )
 
+// ShutReasons are the reasons why a watch is shut.
+var ShutReasons = []string{shutByHours, shutByPause}
+
 // An admission is whether a watch may send.
 type admission struct {
 	shut   string // why not, "" while it may

@@ -180,9 +180,9 @@ func TestVerifyIsFirst(t *testing.T) {
 				if err != nil || p.Watch != "lan" || p.Every != verifyEvery || p.Shut != "" {
 					t.Errorf("plan %+v, %v", p, err)
 				}
-				list, err := sensor.Standings(t.Context())
-				if err != nil || len(list) != 1 || list[0].Known != 100 {
-					t.Errorf("standings %+v, %v", list, err)
+				v, err := sensor.Overview(t.Context())
+				if err != nil || len(v.Watches) != 1 || v.Watches[0].Known != 100 {
+					t.Errorf("overview %+v, %v", v, err)
 				}
 			})
 			asks.Go(func() {

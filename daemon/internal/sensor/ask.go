@@ -168,26 +168,3 @@ func (s *Sensor) Next(ctx context.Context, k event.Key) (Plan, error) {
 	})
 	return p, err
 }
-
-// A Standing is how a watch stands, as heartbeats count it.
-type Standing struct {
-	Watch                           string
-	Known, Fresh, Overdue, Unstable int
-	Quarantined, Held, Blocked      int
-	SweepAge                        time.Duration // since the last complete sweep began; below 0: never
-	VerifyBroken, DiscoverBroken    bool          // told to be
-	Shut                            string        // why nothing is sent now: "active_hours" or "paused"
-}
-
-// Standings tells how each watch stands, the most overdue first. Any goroutine
-// may call it.
-func (s *Sensor) Standings(ctx context.Context) (list []Standing, err error) {
-	err = s.do(ctx, func() {
-		for _, t := range s.tallies() {
-			k := s.keeping[t.watch]
-			list = append(list, Standing{t.watch, t.known, t.fresh, t.overdue, t.unstable, t.quarantined, t.held, t.blocked,
-				t.sweepAge, k.verify.Broken, k.discover.Broken, s.admitted[t.watch].shut})
-		}
-	})
-	return list, err
-}

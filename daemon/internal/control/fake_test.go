@@ -1,0 +1,133 @@
+package control
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"sonde/daemon/internal/inventory"
+	"sonde/daemon/internal/quiet"
+	"sonde/daemon/internal/sensor"
+	"sonde/probes"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fake is a sensor that says what it is told to say.
+type fake struct {
+	mu    sync.Mutex
+	view  sensor.Overview
+	err   error
+	hangs bool // until who asks gives up
+	asked int
+}
+
+func (f *fake) Overview(ctx context.Context) (sensor.Overview, error) {
+	f.mu.Lock()
+	view, err, hangs := f.view, f.err, f.hangs
+	f.asked++
+	f.mu.Unlock()
+	if hangs {
+		<-ctx.Done()
+		return sensor.Overview{}, ctx.Err()
+	}
+	return view, err
+}
+
+// set changes what it says.
+func (f *fake) set(do func(*fake)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	do(f)
+}
+
+// bench is a server with all that it needs, over real sockets and a real store.
+type bench struct {
+	*Server
+	sensor  *fake
+	store   *inventory.Store
+	gen     *Generation
+	dir     string
+	local   string // address
+	outputs []Output
+	beat    time.Time
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{sensor: &fake{view: overviewOfLan()}, dir: shortDir(t), beat: time.Now(),
+		outputs: []Output{{Name: "json", Target: "/x/events.json", Backlog: 3}}}
+	store, err := inventory.Open(t.Context(), inventory.Config{Dir: filepath.Join(b.dir, "state"), Sensor: "box",
+		Version: "1", Rules: inventory.DefaultRules(), Keep: inventory.DefaultRetention()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.store = store
+	orders, err := quiet.Open(t.Context(), store, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.gen = &Generation{Sensor: b.sensor, Store: store, Orders: orders, Database: &probes.Database{Hash: "abc"},
+		Discovery: Discovery{Method: "syn", Reason: "permitted"}, BestEffort: map[string]bool{"slow": true},
+		Outputs: func(context.Context) ([]Output, error) { return b.outputs, nil }}
+	own, err := OpenDirectory(b.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{Version: "1", Started: time.Unix(1000, 0), Beat: func() time.Time { return b.beat },
+		StallAfter: 30 * time.Second, Log: slog.New(slog.DiscardHandler)}
+	if cfg.Read, err = own.Listen("read.sock", ""); err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Local, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	b.local = cfg.Local.Addr().String()
+	b.Server = NewServer(cfg)
+	b.Use(b.gen)
+	ctx, stop := context.WithCancel(context.Background())
+	over := make(chan error)
+	go func() { over <- b.Run(ctx, func() {}) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-over; err != nil {
+			t.Error(err)
+		}
+		http.DefaultClient.CloseIdleConnections()
+		for _, err := range []error{own.Close(), store.Close()} {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return b
+}
+
+// fresh has the next who asks see the sensor as it is now.
+func (b *bench) fresh() {
+	b.looking.Lock()
+	defer b.looking.Unlock()
+	b.last = nil
+}
+
+func (b *bench) reader() *Client {
+	return NewClient(filepath.Join(b.dir, "read.sock"), "control.read_group")
+}
+
+func overviewOfLan() sensor.Overview {
+	return sensor.Overview{Visits: 2, Outcomes: map[probes.Outcome]int{probes.OutcomeAnswered: 7},
+		Watches: []sensor.Standing{
+			{Watch: "slow", Zone: "default", VerifyEvery: time.Hour, Known: 9, SweepAge: -1, VerifyBroken: true, Overdue: 4, Oldest: 2 * time.Hour},
+			{Watch: "lan", Zone: "default", VerifyEvery: time.Minute, DiscoverEvery: time.Hour, Known: 3, Fresh: 2,
+				SweepAge: 90 * time.Second, NextVisit: time.Unix(2000, 0), Due: 1, Later: 4},
+		},
+		Sweeps:    []sensor.UnderWay{{Watch: "slow", Transport: probes.TCP, Since: time.Unix(1500, 0), Targets: 100, Asked: 50, Asks: true}},
+		Discovery: map[string]int{"sent": 10, "rate": 5, "sightings": 1, "sightings_suppressed": 2, "frames_dropped": 3}, Missed: 4}
+}

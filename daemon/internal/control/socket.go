@@ -1,0 +1,130 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+)
+
+// lockFile says, by its lock, which process has the sockets of a directory.
+const lockFile = "control.lock"
+
+// maxSocketPath is what fits into sun_path (unix(7)) on each system, without its
+// terminating zero: 108 bytes on Linux, 104 on the BSDs.
+const maxSocketPath = 103
+
+// socketMode lets owner and group connect.
+const socketMode = 0o660
+
+// ErrInUse says that another daemon has the sockets.
+var ErrInUse = errors.New("another sonde has the sockets there")
+
+// A Directory is where this process, and no other, has its sockets. What an
+// earlier one left there is replaced.
+type Directory struct {
+	path string
+	lock *os.File
+}
+
+// OpenDirectory makes a directory this process's own, which it makes if it is
+// not there. It fails with ErrInUse when another daemon has it.
+func OpenDirectory(path string) (*Directory, error) {
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return nil, fmt.Errorf("sockets: %w; set control.directory", err)
+	}
+	f, err := os.OpenFile(filepath.Join(path, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("sockets: %w; set control.directory, or let the user that runs sonde write there", err)
+	}
+	taken, err := tryLock(f)
+	if err == nil && !taken {
+		err = ErrInUse
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("sockets in %s: %w; stop it first, or set another control.directory", path, err), f.Close())
+	}
+	return &Directory{path, f}, nil
+}
+
+// Close lets others have the directory. Its sockets are closed before.
+func (d *Directory) Close() error { return d.lock.Close() }
+
+// Listen opens a socket in the directory that its owner and a group may open:
+// the group by name or number, "" for the process's own. Closing the listener
+// removes the file.
+func (d *Directory) Listen(name, group string) (net.Listener, error) {
+	path := filepath.Join(d.path, name)
+	l, err := d.listen(path, group)
+	if err != nil {
+		return nil, fmt.Errorf("socket %s: %w", path, err)
+	}
+	return l, nil
+}
+
+func (d *Directory) listen(path, group string) (net.Listener, error) {
+	if len(path) > maxSocketPath {
+		return nil, fmt.Errorf("the path has more than %d bytes, which no system takes; set control.directory", maxSocketPath)
+	}
+	gid, err := groupID(group)
+	if err != nil {
+		return nil, err
+	}
+	if err := removeStale(path); err != nil {
+		return nil, err
+	}
+	// Nobody else may open it before its group is set.
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error { return shut(c) }}
+	l, err := lc.Listen(context.Background(), "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if gid >= 0 {
+		if err = os.Chown(path, -1, gid); err != nil {
+			err = fmt.Errorf("%w; let the user that runs sonde belong to the group %s", err, group)
+		}
+	}
+	if err == nil {
+		err = os.Chmod(path, socketMode)
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// removeStale removes the socket that a daemon left which was killed: the lock
+// says that none is running.
+func removeStale(path string) error {
+	st, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case st.Mode().Type() != fs.ModeSocket:
+		return errors.New("is there and is no socket; move it away")
+	}
+	return os.Remove(path)
+}
+
+// groupID gives the number of a group, -1 for "".
+func groupID(group string) (int, error) {
+	if group == "" {
+		return -1, nil
+	}
+	if n, err := strconv.Atoi(group); err == nil {
+		return n, nil
+	}
+	g, err := user.LookupGroup(group)
+	if err != nil {
+		return 0, fmt.Errorf("%w; make it, or name another in control.read_group", err)
+	}
+	return strconv.Atoi(g.Gid)
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"sonde/config"
+	"sonde/daemon/internal/control"
+	"sonde/daemon/internal/sensor"
+	"sonde/systemd"
+)
+
+// stallAfter is how long the loop may take to come round where no watchdog says
+// so: it does at least every second.
+const stallAfter = 30 * time.Second
+
+// A pulse remembers when the loop came round last.
+type pulse struct{ last atomic.Int64 } // since pulseZero
+
+// pulseZero lets times be kept as numbers of a clock that nobody sets.
+var pulseZero = time.Now()
+
+// feed gives what the loop calls, which also calls feed unless that is nil.
+func (p *pulse) feed(feed func()) func() {
+	return func() {
+		p.beat()
+		if feed != nil {
+			feed()
+		}
+	}
+}
+
+func (p *pulse) beat() { p.last.Store(int64(time.Since(pulseZero))) }
+
+// at is when it was felt last.
+func (p *pulse) at() time.Time { return pulseZero.Add(time.Duration(p.last.Load())) }
+
+// openControl lets people and programs of this machine ask the daemon, until the
+// function that it returns is called.
+func (d *daemon) openControl(ctx context.Context) (end func() error, err error) {
+	c := &d.cfg.Control
+	handed, err := systemd.Listeners()
+	if err != nil {
+		return nil, err
+	}
+	if !c.Enabled {
+		return func() error { return nil }, closeAll(handed)
+	}
+	cfg := control.Config{Version: version, Started: time.Now(), Beat: d.pulse.at, StallAfter: stallAfter, Log: d.log}
+	if every, err := systemd.WatchdogInterval(); err == nil && every > 0 {
+		cfg.StallAfter = 2 * every
+	}
+	open := &sockets{dir: c.Directory, handed: handed}
+	cfg.Read = open.get("read", config.ReadSocket, c.ReadGroup)
+	if c.Listen.IsValid() {
+		cfg.Local = open.local(c.Listen.String())
+	}
+	if err := errors.Join(open.err, closeAll(handed)); err != nil {
+		return nil, errors.Join(err, open.close())
+	}
+	d.pulse.beat()
+	d.control = control.NewServer(cfg)
+	ctx, stop := context.WithCancel(ctx)
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		if err := d.control.Run(ctx, func() {}); err != nil {
+			d.log.Error("nobody can ask the daemon any more", "err", err)
+		}
+	}()
+	d.log.Info("the daemon can be asked", "socket", cfg.Read.Addr(), "listen", c.Listen)
+	return func() error { stop(); <-over; return open.close() }, nil
+}
+
+// sockets opens what the server listens on.
+type sockets struct {
+	dir    string
+	handed map[string]net.Listener // by the service manager; taken out when used
+	own    *control.Directory      // nil: not needed so far
+	opened []io.Closer
+	err    error // the first
+}
+
+// get gives the socket of a name that the service manager handed over, or opens
+// it.
+func (s *sockets) get(name, file, group string) net.Listener {
+	if l := s.handed[name]; l != nil {
+		delete(s.handed, name)
+		return s.keep(l, nil)
+	}
+	if s.err == nil && s.own == nil {
+		s.own, s.err = control.OpenDirectory(s.dir)
+	}
+	if s.err != nil {
+		return nil
+	}
+	return s.keep(s.own.Listen(file, group))
+}
+
+// local listens on a loopback address.
+func (s *sockets) local(address string) net.Listener {
+	if s.err != nil {
+		return nil
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		err = fmt.Errorf("control.listen: %w; choose another port", err)
+	}
+	return s.keep(l, err)
+}
+
+func (s *sockets) keep(l net.Listener, err error) net.Listener {
+	if err != nil {
+		s.err = errors.Join(s.err, err)
+		return nil
+	}
+	s.opened = append(s.opened, l)
+	return l
+}
+
+// close closes what the server has not closed, and lets others have the
+// directory.
+func (s *sockets) close() error {
+	var err error
+	for _, l := range s.opened {
+		if e := l.Close(); e != nil && !errors.Is(e, net.ErrClosed) {
+			err = errors.Join(err, e)
+		}
+	}
+	if s.own != nil {
+		err = errors.Join(err, s.own.Close())
+	}
+	return err
+}
+
+func closeAll(list map[string]net.Listener) error {
+	var err error
+	for _, l := range list {
+		err = errors.Join(err, l.Close())
+	}
+	return err
+}
+
+// lend has those who ask hear of the sensor that works now, nil for none.
+func (d *daemon) lend(s *sensor.Sensor) {
+	if d.control == nil {
+		return
+	}
+	if s == nil {
+		d.control.Use(nil)
+		return
+	}
+	d.pulse.beat()
+	without, reason := d.missing()
+	g := &control.Generation{Sensor: s, Store: d.store, Orders: d.orders, Database: d.db,
+		Discovery:  control.Discovery{Method: d.discovery.name, Reason: reason, Without: without},
+		BestEffort: map[string]bool{}, Outputs: d.outputsOf(d.cfg, d.store)}
+	for i := range d.cfg.Watches {
+		if w := &d.cfg.Watches[i]; w.BestEffort {
+			g.BestEffort[w.Name] = true
+		}
+	}
+	d.control.Use(g)
+}
+
+var _ control.Sensor = (*sensor.Sensor)(nil)
