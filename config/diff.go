@@ -46,7 +46,11 @@ func Diff(old, now *Config) Change {
 	if old.Sensor.StateDir != now.Sensor.StateDir {
 		d.Restart = append(d.Restart, "sensor.state_dir")
 	}
-	if old.Control != now.Control {
+	control := now.Control
+	if old.Sensor.StateDir != now.Sensor.StateDir {
+		control.Directory = old.Control.Directory // it may only follow
+	}
+	if old.Control != control {
 		d.Restart = append(d.Restart, "control")
 	}
 	before := byName(old)
