@@ -85,18 +85,28 @@ func (d *Directory) listen(path, group string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	if gid >= 0 {
-		if err = os.Chown(path, -1, gid); err != nil {
-			err = fmt.Errorf("%w; let the user that runs sonde belong to the group %s", err, group)
-		}
-	}
-	if err == nil {
+	if err = give(path, gid); err != nil {
+		err = fmt.Errorf("%w; let the user that runs sonde belong to the group %s, or have systemd open the socket", err, group)
+	} else {
 		err = os.Chmod(path, socketMode)
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
+}
+
+// give gives a file to a group, unless that is -1. Where it has it already, no
+// call is made that a service may be forbidden.
+func give(path string, gid int) error {
+	st, err := os.Stat(path)
+	if err != nil || gid < 0 {
+		return err
+	}
+	if has, ok := groupOf(st); ok && int64(has) == int64(gid) {
+		return nil
+	}
+	return os.Chown(path, -1, gid)
 }
 
 // removeStale removes the socket that a daemon left which was killed: the lock
