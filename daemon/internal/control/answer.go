@@ -3,7 +3,6 @@ package control
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -20,11 +19,6 @@ type Refusal struct {
 
 // Error implements error.
 func (r *Refusal) Error() string { return r.Text }
-
-// refuse makes a Refusal.
-func refuse(code int, format string, args ...any) error {
-	return &Refusal{code, fmt.Sprintf(format, args...)}
-}
 
 // errBetween says that nothing can be asked for some moments.
 var errBetween = &Refusal{http.StatusServiceUnavailable,

@@ -77,8 +77,7 @@ func (c *Client) do(ctx context.Context, method, to string, body io.Reader, into
 
 // explain says what is to be done when a socket cannot be opened.
 func (c *Client) explain(err error) error {
-	var at *url.Error
-	if errors.As(err, &at) {
+	if at, ok := errors.AsType[*url.Error](err); ok {
 		err = at.Err
 	}
 	switch {

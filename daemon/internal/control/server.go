@@ -31,10 +31,6 @@ const (
 	closeWithin  = time.Second // answers under way when the daemon stops
 )
 
-// readsAtOnce is how many requests read the store at once. It has four
-// connections, of which the sinks need some.
-const readsAtOnce = 2
-
 // A Sensor is what answers for the loop; see sensor.Sensor.
 type Sensor interface {
 	Overview(ctx context.Context) (sensor.Overview, error)
@@ -73,7 +69,6 @@ type Config struct {
 type Server struct {
 	cfg     Config
 	now     atomic.Pointer[Generation] // nil: the daemon is between two
-	reads   chan struct{}              // one for each that reads the store
 	metrics http.Handler
 
 	looking sync.Mutex // guards what follows
@@ -82,7 +77,7 @@ type Server struct {
 
 // NewServer returns a server that answers once Run is called.
 func NewServer(cfg Config) *Server {
-	s := &Server{cfg: cfg, reads: make(chan struct{}, readsAtOnce)}
+	s := &Server{cfg: cfg}
 	s.metrics = s.newMetrics()
 	return s
 }
@@ -169,14 +164,4 @@ func (s *Server) localHandler() http.Handler {
 func (s *Server) handleLocal(mux *http.ServeMux) {
 	mux.Handle("GET /metrics", s.metrics)
 	mux.HandleFunc("GET /healthz", s.healthz)
-}
-
-// read waits for its turn to read the store, and gives what ends it.
-func (s *Server) read(ctx context.Context) (done func(), err error) {
-	select {
-	case s.reads <- struct{}{}:
-		return func() { <-s.reads }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 }
