@@ -78,10 +78,10 @@ func writeStatus(w io.Writer, s *control.Status, now time.Time) error {
 	}
 	line("database", "%s", s.Database)
 	line("events", "the last one is number %d", s.Events.LastSeq)
-	line("visits", "%d under way, %d due, %d later; %s", s.Visits.UnderWay, s.Visits.Due, s.Visits.Later, counted(s.Visits.Outcomes))
+	line("visits", "%d under way, %d due, %d later; %s", s.Visits.UnderWay, s.Visits.Due, s.Visits.Later, countsText(s.Visits.Outcomes))
 	line("hosts", "%d left alone after they fell silent, %d asked with care", s.Hosts.LeftAlone, s.Hosts.Careful)
 	if len(s.Counts) > 0 {
-		line("packets", "%s", counted(s.Counts))
+		line("packets", "%s", countsText(s.Counts))
 	}
 	for i := range s.Sweeps {
 		line("sweep", "%s", sweepText(&s.Sweeps[i], now))
@@ -177,8 +177,8 @@ func orderText(o *quiet.Order, now time.Time) string {
 	return text
 }
 
-// counted lists counts by their names.
-func counted[K ~string](counts map[K]int) string {
+// countsText lists counts by their names.
+func countsText[K ~string](counts map[K]int) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(counts)) {
 		parts = append(parts, fmt.Sprintf("%d %s", counts[name], strings.ReplaceAll(string(name), "_", " ")))
