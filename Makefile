@@ -13,7 +13,7 @@ FUZZTIME ?= 3s
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := build
-.PHONY: help build run demo lab test race lint fuzz bench bench-match bench-probe bench-sweep bench-store promises simulation integration crash crash-part cross man check clean
+.PHONY: help build run demo lab test race lint fuzz bench bench-match bench-probe bench-sweep bench-store promises simulation integration crash crash-part cross man package reproducible check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -112,7 +112,16 @@ cross: ## compile for every platform that the design names
 man: build ## write the manual pages to bin/man
 	$(BIN) man bin/man
 
-check: build cross lint race fuzz integration crash-part demo lab ## everything that CI runs
+package: ## .deb and .rpm for amd64 and arm64 in bin/package; lintian and rpmlint where they are
+	@rm -rf bin/package
+	systemd/package/package.sh bin/package amd64 arm64
+	@if command -v lintian >/dev/null && command -v rpmlint >/dev/null; then systemd/package/lint.sh bin/package; \
+	else echo "lint: left out, as lintian or rpmlint is not there"; fi
+
+reproducible: ## build the packages of what is committed twice, and compare
+	systemd/package/reproduce.sh
+
+check: build cross lint race fuzz integration crash-part demo lab package reproducible ## everything that CI runs
 
 clean: ## remove what the build made
 	rm -rf bin

@@ -4,7 +4,8 @@
 // Built without the tag faultpoints, [Point] and [Armed] do nothing and are
 // inlined away. With it, the environment variable SONDE_FAULT="name" or
 // "name:n" makes the first or n-th pass through that point kill the own
-// process by SIGKILL: nothing is flushed, no deferred call runs.
+// process by SIGKILL: nothing is flushed, no deferred call runs. With ":hang" at
+// the end of the value the caller stands still for ever instead.
 package fault
 
 // Variable is the environment variable that arms one point.

@@ -11,6 +11,9 @@ import (
 	"sync"
 )
 
+// hangs after a point's name makes it hang instead of kill.
+const hangs = ":hang"
+
 // Enabled tells whether the points were compiled in.
 const Enabled = true
 
@@ -21,9 +24,11 @@ var armed struct {
 	read bool
 	name string
 	left int
+	hang bool
 }
 
-// Point kills the process when name is armed and its turn has come.
+// Point kills the process when name is armed and its turn has come, or lets the
+// caller hang for ever if that was asked for.
 func Point(name string) {
 	armed.Lock()
 	defer armed.Unlock()
@@ -32,6 +37,10 @@ func Point(name string) {
 	}
 	if armed.left--; armed.left > 0 {
 		return
+	}
+	if armed.hang {
+		armed.Unlock()
+		select {}
 	}
 	p, err := os.FindProcess(os.Getpid())
 	if err == nil {
@@ -62,7 +71,9 @@ func Armed(name string) bool {
 func strike(name string) bool {
 	if !armed.read {
 		armed.read = true
-		armed.name, armed.left = parse(os.Getenv(Variable))
+		var value string
+		value, armed.hang = strings.CutSuffix(os.Getenv(Variable), hangs)
+		armed.name, armed.left = parse(value)
 	}
 	return armed.left > 0 && armed.name == name
 }

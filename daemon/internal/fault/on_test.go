@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 )
 
@@ -41,6 +42,20 @@ func TestPointKillsAtTheNthPass(t *testing.T) {
 		if string(out) != want {
 			t.Errorf("%s: got %q, want %q", point, out, want)
 		}
+	}
+}
+
+// TestPointHangs has the only goroutine hang, which Go's runtime notices.
+func TestPointHangs(t *testing.T) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), Variable+"=store.pass.after:2:hang")
+	out, err := cmd.Output()
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok || !strings.Contains(string(exit.Stderr), "all goroutines are asleep") {
+		t.Fatalf("ended with %v", err)
+	}
+	if want := "1\n2\n"; string(out) != want {
+		t.Errorf("got %q, want %q", out, want)
 	}
 }
 
