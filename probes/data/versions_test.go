@@ -2,6 +2,7 @@ package data_test
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -48,13 +49,6 @@ func capture(n *syntax.Node, group int) *syntax.Node {
 
 // endless reports whether a part of n repeats without limit.
 func endless(n *syntax.Node) bool {
-	if n.Op == syntax.OpRepeat && n.Max == syntax.Infinite {
-		return true
-	}
-	for _, sub := range n.Subs {
-		if endless(sub) {
-			return true
-		}
-	}
-	return false
+	return n.Op == syntax.OpRepeat && n.Max == syntax.Infinite ||
+		slices.ContainsFunc(n.Subs, endless)
 }
