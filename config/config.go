@@ -82,6 +82,8 @@ type Watch struct {
 
 	Names []Name
 
+	Hosts Hosts // how hosts are looked for
+
 	StartTLS bool   // read the certificates of services that begin in clear
 	RPC      string // "list", "grind" or "off": what SunRPC servers are asked
 

@@ -68,7 +68,8 @@ func (c *Config) Costing() Costing { return Costing{SYN: c.Discovery.Method == S
 
 // A Cost is what the promises of one watch take, or those of all together.
 type Cost struct {
-	Addrs    uint64 // in scope
+	Addrs    uint64 // in scope; of large networks of IPv6 the hosts that may be found
+	Hosts    uint64 // of these, so many are such hosts
 	IPv6     uint64 // of these
 	Loopback uint64 // of these, which cost nothing
 
@@ -81,6 +82,7 @@ type Cost struct {
 	Sweep, HostSweep time.Duration
 
 	TriesPerSecond, VisitsPerSecond float64 // on average
+	SearchPerSecond                 float64 // packets that look for hosts
 
 	// The parts of Limits that this takes, 1 for all: PacketsPerSecond,
 	// DiscoveryConnections and ConversationConnections.
@@ -98,18 +100,23 @@ func (x Cost) holds() bool { return x.Use() <= overload }
 
 // Cost gives the cost of w, one of c.Watches.
 func (c *Config) Cost(w *Watch, k Costing) Cost {
-	scope := c.Scope(w)
+	scope := c.Walked(w)
 	wired := scope.Minus(loopback)
 	x := Cost{Addrs: scope.Len(), Loopback: scope.Len() - wired.Len()}
+	if len(c.Networks(w).ranges) > 0 {
+		x.Hosts = uint64(w.Hosts.Most)
+		x.Addrs, x.IPv6 = x.Addrs+x.Hosts, x.IPv6+x.Hosts
+	}
 	for _, r := range scope.ranges {
 		if r.First.Is6() {
 			x.IPv6 += r.Size()
 		}
 	}
-	tries, addrs := float64(c.Limits.Tries), float64(wired.Len())
+	tries, addrs := float64(c.Limits.Tries), float64(wired.Len()+x.Hosts)
 	datagrams := tries * float64(k.datagrams(w))
 	x.HostTries = tries*float64(w.TCPPorts.Len()) + datagrams
 	x.Tries, x.UDP = addrs*x.HostTries, addrs*datagrams
+	x.SearchPerSecond = c.searchPerSecond(w, float64(wired.Len()), float64(x.Hosts))
 	x.TriesPerSecond = x.Tries / w.active(w.DiscoverEvery).Seconds()
 	x.VisitsPerSecond = addrs * ServicesPerHost * visitLoad(w.VerifyEvery) / w.active(w.VerifyEvery).Seconds()
 	if addrs == 0 {
@@ -126,6 +133,7 @@ func (c *Config) Total(k Costing) Cost {
 	for i := range c.Watches {
 		x := c.Cost(&c.Watches[i], k)
 		sum.Addrs, sum.IPv6, sum.Loopback = sum.Addrs+x.Addrs, sum.IPv6+x.IPv6, sum.Loopback+x.Loopback
+		sum.Hosts, sum.SearchPerSecond = sum.Hosts+x.Hosts, sum.SearchPerSecond+x.SearchPerSecond
 		sum.Tries, sum.UDP = sum.Tries+x.Tries, sum.UDP+x.UDP
 		sum.TriesPerSecond += x.TriesPerSecond
 		sum.VisitsPerSecond += x.VisitsPerSecond
@@ -152,7 +160,7 @@ func (c *Config) Ages(w *Watch, k Costing) (found, verified time.Duration) {
 // on, and visits too: they share the rate evenly.
 func (c *Config) sweepAmongAll(w *Watch, k Costing) time.Duration {
 	x, total := c.Cost(w, k), c.Total(k)
-	left := max(0.1, 1-total.VisitsPerSecond*visitPackets/float64(c.Limits.PacketsPerSecond))
+	left := max(0.1, 1-(total.VisitsPerSecond*visitPackets+total.SearchPerSecond)/float64(c.Limits.PacketsPerSecond))
 	alone := x.Sweep.Seconds()
 	shared := min(total.Sweep.Seconds(), alone*float64(len(c.Watches)))
 	return seconds(max(x.HostSweep.Seconds(), alone, shared/left))
@@ -165,7 +173,7 @@ func (l Limits) fill(x Cost, k Costing) Cost {
 		slots = 0
 	}
 	rate := float64(l.PacketsPerSecond)
-	x.Packets = (x.TriesPerSecond + x.VisitsPerSecond*visitPackets) / rate
+	x.Packets = (x.TriesPerSecond + x.SearchPerSecond + x.VisitsPerSecond*visitPackets) / rate
 	x.Discovery = x.TriesPerSecond * slots
 	x.Conversations = x.VisitsPerSecond * visitTime.Seconds() / float64(l.ConversationConnections())
 	host := x.HostTries / float64(l.HostPacketsPerSecond)

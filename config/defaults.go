@@ -76,6 +76,7 @@ func newWatch() Watch {
 		DiscoverEvery: time.Hour,
 		VerifyEvery:   15 * time.Minute,
 		Addresses:     Static,
+		Hosts:         defaultHosts(),
 		StartTLS:      true,
 		RPC:           "list",
 	}

@@ -26,7 +26,7 @@ func (c *Config) Feasible(k Costing) []Problem {
 		x := c.Cost(w, k)
 		switch {
 		case !x.holds(): // already alone
-			out = append(out, c.tooMuch(w, x, k))
+			out = append(out, c.tooMuch(w, x, k)...)
 		case !total.holds():
 			out = append(out, c.tooMuchTogether(w, total))
 		}
@@ -35,15 +35,25 @@ func (c *Config) Feasible(k Costing) []Problem {
 	return out
 }
 
-// tooMuch explains a watch that does not hold alone. If the visits leave less
-// than half, it is they that must become rarer.
-func (c *Config) tooMuch(w *Watch, x Cost, k Costing) Problem {
+// tooMuch explains a watch that does not hold alone: what takes more than half of
+// a limit must become rarer, a quarter where it looks for hosts. If nothing does,
+// it is the sweeps.
+func (c *Config) tooMuch(w *Watch, x Cost, k Costing) (out []Problem) {
 	if visits := c.visitUse(x); visits > 0.5 {
 		need := short(seconds(2 * visits * w.VerifyEvery.Seconds()))
-		return Problem{Watch: w.Name, Key: "verify_every", Reason: fmt.Sprintf(
+		out = append(out, Problem{Watch: w.Name, Key: "verify_every", Reason: fmt.Sprintf(
 			"%s cannot hold: visits to %d addresses with %d services each take %.0f %% of limits.packets_per_second or connections; "+
 				"write %s or more, watch fewer targets, or set best_effort",
-			short(w.VerifyEvery), x.Addrs, ServicesPerHost, 100*visits, need)}
+			short(w.VerifyEvery), x.Addrs, ServicesPerHost, 100*visits, need)})
+	}
+	if search := x.SearchPerSecond / float64(c.Limits.PacketsPerSecond); search > 0.25 {
+		out = append(out, Problem{Watch: w.Name, Key: "hosts_every", Reason: fmt.Sprintf(
+			"%s cannot hold: looking for %d hosts takes %.0f %% of limits.packets_per_second; "+
+				"write %s or more, do without echo, or set best_effort",
+			short(w.Hosts.Every), x.Addrs-x.Loopback, 100*search, short(c.searchEnough(w, x)))})
+	}
+	if len(out) > 0 && c.Limits.fill(Cost{TriesPerSecond: x.TriesPerSecond}, k).Use() <= 0.5 {
+		return out
 	}
 	ports := w.TCPPorts.Len() + w.UDPPorts.Len()
 	need := short(c.slowEnough(w, x, k))
@@ -51,10 +61,10 @@ func (c *Config) tooMuch(w *Watch, x Cost, k Costing) Problem {
 	if k.SYN {
 		limits = "limits.packets_per_second"
 	}
-	return Problem{Watch: w.Name, Key: "discover_every", Reason: fmt.Sprintf(
+	return append(out, Problem{Watch: w.Name, Key: "discover_every", Reason: fmt.Sprintf(
 		"%s cannot hold: one pass of %d addresses and %d ports is %.0f tries if all stay silent, "+
 			"which take up to %s within %s; write %s or more, fewer ports or targets, or set best_effort",
-		short(w.DiscoverEvery), x.Addrs, ports, x.Tries, need, limits, need)}
+		short(w.DiscoverEvery), x.Addrs, ports, x.Tries, need, limits, need)})
 }
 
 // visitUse is the part of the limits that the visits alone take.
@@ -62,10 +72,17 @@ func (c *Config) visitUse(x Cost) float64 {
 	return c.Limits.fill(Cost{VisitsPerSecond: x.VisitsPerSecond}, Costing{}).Use()
 }
 
-// slowEnough is the discover_every with which the load, whose visits take at
-// most half, holds.
+// searchEnough is the hosts_every with which looking for hosts takes a quarter of
+// the packets.
+func (c *Config) searchEnough(w *Watch, x Cost) time.Duration {
+	return seconds(4 * x.SearchPerSecond / float64(c.Limits.PacketsPerSecond) * w.Hosts.Every.Seconds())
+}
+
+// slowEnough is the discover_every with which the load holds once visits take at
+// most half, and looking for hosts a quarter.
 func (c *Config) slowEnough(w *Watch, x Cost, k Costing) time.Duration {
-	left := float64(c.Limits.PacketsPerSecond) - x.VisitsPerSecond*visitPackets
+	rate := float64(c.Limits.PacketsPerSecond)
+	left := rate - min(x.VisitsPerSecond*visitPackets, rate/2) - min(x.SearchPerSecond, rate/4)
 	longer := max(x.TriesPerSecond/left, c.Limits.fill(x, k).Discovery)
 	return seconds(longer * w.DiscoverEvery.Seconds())
 }

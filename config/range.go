@@ -145,15 +145,26 @@ func (r Range) Overlaps(o Range) bool {
 
 // Size counts the addresses; math.MaxUint64 stands for that many or more.
 func (r Range) Size() uint64 {
+	e := r.extent()
+	if e.hi != 0 || e.lo == math.MaxUint64 {
+		return math.MaxUint64
+	}
+	return e.lo + 1
+}
+
+// An extent is the number of addresses of a range but one, in two halves: unlike
+// Size it tells large networks of IPv6 apart.
+type extent struct{ hi, lo uint64 }
+
+func (r Range) extent() extent {
 	hi1, lo1 := halves(r.First)
 	hi2, lo2 := halves(r.Last)
 	lo, borrow := bits.Sub64(lo2, lo1, 0)
 	hi, _ := bits.Sub64(hi2, hi1, borrow)
-	if hi != 0 || lo == math.MaxUint64 {
-		return math.MaxUint64
-	}
-	return lo + 1
+	return extent{hi, lo}
 }
+
+func (e extent) less(o extent) bool { return e.hi < o.hi || e.hi == o.hi && e.lo < o.lo }
 
 func halves(a netip.Addr) (hi, lo uint64) {
 	if a.Is4() {

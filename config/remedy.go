@@ -68,6 +68,9 @@ func (c *Config) longer(k Costing) Remedy {
 			if x := c.Cost(w, k); x.Addrs > x.Loopback {
 				w.DiscoverEvery = atMost(use * w.DiscoverEvery.Seconds())
 				w.VerifyEvery = atMost(use * w.VerifyEvery.Seconds())
+				if x.SearchPerSecond > 0 {
+					w.Hosts.Every = atMost(use * w.Hosts.Every.Seconds())
+				}
 			}
 		}
 	}
@@ -80,6 +83,9 @@ func (c *Config) longer(k Costing) Remedy {
 		if now.VerifyEvery != old.VerifyEvery {
 			out = append(out, Setting{old.Name, "verify_every", quoted(now.VerifyEvery)})
 		}
+		if now.Hosts.Every != old.Hosts.Every {
+			out = append(out, Setting{old.Name, "hosts_every", quoted(now.Hosts.Every)})
+		}
 	}
 	return out
 }
@@ -89,6 +95,10 @@ func quoted(d time.Duration) string { return fmt.Sprintf("%q", short(d)) }
 // lengthen sets one time to the least with which the watch alone may hold.
 func (c *Config) lengthen(w *Watch, key string, k Costing) {
 	x := c.Cost(w, k)
+	if key == "hosts_every" {
+		w.Hosts.Every = max(w.Hosts.Every, atMost(c.searchEnough(w, x).Seconds()))
+		return
+	}
 	if key == "verify_every" {
 		least := ServicesPerHost / float64(c.Limits.HostNewConnectionsPerSecond)
 		if !x.holds() {

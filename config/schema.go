@@ -65,6 +65,11 @@ var watchTable = table[Watch]{
 
 	"names": strs(func(w *Watch) *[]Name { return &w.Names }, `"www.example.org"`, parseName),
 
+	"hosts_every": duration(func(w *Watch) *time.Duration { return &w.Hosts.Every }, minHostsEvery, maxEvery),
+	"hosts_most":  number(func(w *Watch) *int { return &w.Hosts.Most }, 1, maxHosts),
+	"echo":        flag(func(w *Watch) *bool { return &w.Hosts.Echo }),
+	"all_nodes":   flag(func(w *Watch) *bool { return &w.Hosts.AllNodes }),
+
 	"starttls":        flag(func(w *Watch) *bool { return &w.StartTLS }),
 	"rpc":             text(func(w *Watch) *string { return &w.RPC }, oneOf("list", "grind", "off")),
 	"credentials":     flag(func(w *Watch) *bool { return &w.Credentials }),

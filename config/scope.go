@@ -37,14 +37,14 @@ func (c *Config) WatchFor(zone string, a netip.Addr) *Watch {
 		return nil
 	}
 	var best *Watch
-	smallest := uint64(math.MaxUint64)
+	var smallest extent
 	for i := range c.Watches {
 		w := &c.Watches[i]
 		if w.Zone != zone {
 			continue
 		}
 		for _, t := range w.Targets {
-			if n := t.Size(); t.Contains(a) && (best == nil || n < smallest) {
+			if n := t.extent(); t.Contains(a) && (best == nil || n.less(smallest)) {
 				best, smallest = w, n
 			}
 		}
@@ -55,9 +55,15 @@ func (c *Config) WatchFor(zone string, a netip.Addr) *Watch {
 // Scope gives exactly the addresses that belong to w, one of c.Watches: its
 // targets, without what is excluded and without what belongs to a more
 // specific watch of its zone.
-func (c *Config) Scope(w *Watch) AddrSet {
+func (c *Config) Scope(w *Watch) AddrSet { return c.scope(w, func(Range) bool { return true }) }
+
+// scope gives the part of it that comes from targets which fit.
+func (c *Config) scope(w *Watch, fits func(Range) bool) AddrSet {
 	var mine []Range
 	for _, t := range w.Targets {
+		if !fits(t) {
+			continue
+		}
 		cut := c.moreSpecific(w, t)
 		mine = append(mine, NewAddrSet(t).Minus(cut).Ranges()...)
 	}
@@ -74,7 +80,7 @@ func (c *Config) moreSpecific(w *Watch, t Range) AddrSet {
 			continue
 		}
 		for _, ot := range o.Targets {
-			if ot.Size() < t.Size() && ot.Overlaps(t) {
+			if ot.extent().less(t.extent()) && ot.Overlaps(t) {
 				out = append(out, ot)
 			}
 		}
@@ -95,12 +101,12 @@ func contested(watches []Watch) [][2]claim {
 	type class struct {
 		zone string
 		bits int
-		size uint64
+		size extent
 	}
 	classes := map[class][]claim{}
 	for i, w := range watches {
 		for j, t := range w.Targets {
-			k := class{w.Zone, t.First.BitLen(), t.Size()}
+			k := class{w.Zone, t.First.BitLen(), t.extent()}
 			classes[k] = append(classes[k], claim{t, i, j})
 		}
 	}

@@ -81,7 +81,7 @@ func (r *reader) checkWatch(i int, w *Watch) {
 	if len(w.Targets) == 0 && !r.failed(i, "targets") {
 		r.fail(r.where(i, "targets"), "watch.targets", `is missing or empty; write targets = ["192.168.0.0/24"]`)
 	}
-	if err := CheckTargets(w.Targets, w.IAmAuthorised); err != nil {
+	if err := checkWatchTargets(w); err != nil {
 		r.fail(r.where(i, "targets"), "watch.targets", "%v", err)
 	}
 	if w.TCPPorts.IsEmpty() && w.UDPPorts.IsEmpty() && !r.failed(i, "tcp_ports") {

@@ -111,9 +111,13 @@ func describeConfig(w io.Writer, path string, cfg *config.Config) error {
 	for i := range cfg.Watches {
 		watch := &cfg.Watches[i]
 		_, e := fmt.Fprintf(w, "watch %s: %d addresses, %d TCP and %d UDP ports, discovered every %v, verified every %v\n",
-			watch.Name, cfg.Scope(watch).Len(), watch.TCPPorts.Len(), watch.UDPPorts.Len(),
+			watch.Name, cfg.Walked(watch).Len(), watch.TCPPorts.Len(), watch.UDPPorts.Len(),
 			watch.DiscoverEvery, watch.VerifyEvery)
 		err = errors.Join(err, e)
+		if h := newHostsPlan(cfg, watch, cfg.Discovery.Method != config.Connect, nil); h != nil {
+			_, e := fmt.Fprintf(w, "watch %s: hosts %s\n", watch.Name, h)
+			err = errors.Join(err, e)
+		}
 	}
 	return err
 }

@@ -26,7 +26,9 @@ func newPlanCommand() *cobra.Command {
 		Long: `Computes from a configuration, per watch and in all, the packets and the time
 of a sweep, the load on the wire and on one host, the visits, the memory, and
 how old knowledge gets at most. Where a promise cannot hold within the limits,
-it names the keys to change and their values, and ends with exit code 1.
+it names the keys to change and their values, and ends with exit code 1. It says
+how hosts are found of IPv6 networks that are too large to be walked, and how
+many hosts the kernel's neighbour table must hold.
 
 All figures are those of the worst case, in which every address stays silent.
 Nothing is sent: the way to the targets is read from this machine's routes.
@@ -86,6 +88,7 @@ func (o *planOptions) run(c *cobra.Command) (err error) {
 		how = method{config.SYN, "demanded; " + err.Error()}
 	}
 	p := newCostPlan(cfg, db, how, net.reach())
+	p.Total.Neighbors = net.neighbors(cfg)
 	if o.output == "json" {
 		err = json.NewEncoder(c.OutOrStdout()).Encode(p)
 	} else {

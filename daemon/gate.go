@@ -73,11 +73,11 @@ func setOf(addrs capture.Addrs) config.AddrSet {
 	if set, ok := addrs.(config.AddrSet); ok {
 		return set
 	}
-	var list []config.Range
+	var list []netip.Addr
 	for i := range addrs.Len() {
-		list = append(list, config.Range{First: addrs.At(i), Last: addrs.At(i)})
+		list = append(list, addrs.At(i))
 	}
-	return config.NewAddrSet(list...)
+	return setOfHosts(list)
 }
 
 // Look implements discoverer.

@@ -24,7 +24,8 @@ type discoveryPlan struct {
 
 // A costFigures is what one watch takes at most, or all together.
 type costFigures struct {
-	Addresses    uint64  `json:"addresses"`
+	Addresses    uint64  `json:"addresses"`               // with the hosts that large networks may have
+	NetworkHosts uint64  `json:"network_hosts,omitempty"` // of these, so many are such hosts
 	IPv6         uint64  `json:"ipv6_addresses"`
 	Loopback     uint64  `json:"loopback_addresses"` // of these, which no limit holds back
 	SweepPackets float64 `json:"sweep_packets"`      // of one sweep
@@ -42,12 +43,13 @@ type costFigures struct {
 }
 
 type watchPlan struct {
-	Name     string `json:"watch"`
-	Zone     string `json:"zone"`
-	TCPPorts int    `json:"tcp_ports"`
-	UDPPorts int    `json:"udp_ports"`
-	Ways     []way  `json:"ways"` // how its packets leave this machine
-	NoWay    string `json:"no_way,omitempty"`
+	Name     string     `json:"watch"`
+	Zone     string     `json:"zone"`
+	TCPPorts int        `json:"tcp_ports"`
+	UDPPorts int        `json:"udp_ports"`
+	Ways     []way      `json:"ways"` // how its packets leave this machine
+	NoWay    string     `json:"no_way,omitempty"`
+	Hosts    *hostsPlan `json:"hosts,omitempty"` // how they are looked for, if they are
 	costFigures
 
 	DiscoverEvery float64 `json:"discover_every_s"` // promised
@@ -60,11 +62,12 @@ type watchPlan struct {
 type totalPlan struct {
 	costFigures
 	// The largest part of any limit that the promises take: 1 is all of it.
-	Use          float64 `json:"use"`
-	UsePackets   float64 `json:"use_packets_per_second"`
-	UseDiscovery float64 `json:"use_discovery_connections"`
-	UseVisits    float64 `json:"use_visit_connections"`
-	MemoryMiB    int     `json:"memory_mib"`
+	Use          float64        `json:"use"`
+	UsePackets   float64        `json:"use_packets_per_second"`
+	UseDiscovery float64        `json:"use_discovery_connections"`
+	UseVisits    float64        `json:"use_visit_connections"`
+	MemoryMiB    int            `json:"memory_mib"`
+	Neighbors    []neighborPlan `json:"neighbors"` // [] where no address is on a link
 }
 
 type problemPlan struct {
@@ -96,6 +99,7 @@ func newCostPlan(cfg *config.Config, db *probes.Database, how method, reach reac
 			BestEffort: w.BestEffort}
 		ways, err := waysOf(cfg, w, reach)
 		out.Ways = append(out.Ways, ways...)
+		out.Hosts = newHostsPlan(cfg, w, k.SYN, reach)
 		if err != nil {
 			out.NoWay = err.Error()
 		}
@@ -104,7 +108,7 @@ func newCostPlan(cfg *config.Config, db *probes.Database, how method, reach reac
 	x := cfg.Total(k)
 	p.Total = totalPlan{costFigures: figuresOf(x, l, k, frames.mean()),
 		Use: round(x.Use()), UsePackets: round(x.Packets), UseDiscovery: round(x.Discovery),
-		UseVisits: round(x.Conversations), MemoryMiB: memoryMiB(x, l, k)}
+		UseVisits: round(x.Conversations), Neighbors: []neighborPlan{}, MemoryMiB: memoryMiB(x, l, k)}
 	for _, q := range cfg.Feasible(promised) {
 		p.Problems = append(p.Problems, problemPlan(q))
 	}
@@ -120,10 +124,10 @@ func newCostPlan(cfg *config.Config, db *probes.Database, how method, reach reac
 
 func figuresOf(x config.Cost, l *config.Limits, k config.Costing, frame float64) costFigures {
 	const bits = 8e-6 // Mbit of a byte
-	f := costFigures{Addresses: x.Addrs, IPv6: x.IPv6, Loopback: x.Loopback,
+	f := costFigures{Addresses: x.Addrs, NetworkHosts: x.Hosts, IPv6: x.IPv6, Loopback: x.Loopback,
 		SweepPackets: x.Tries, SweepSeconds: x.Sweep.Seconds(),
-		MeanPacketsPerSecond: round(x.TriesPerSecond + visitPackets*x.VisitsPerSecond),
-		MeanMbits:            round(bits * (x.TriesPerSecond*frame + x.VisitsPerSecond*visitBytes)),
+		MeanPacketsPerSecond: round(x.TriesPerSecond + x.SearchPerSecond + visitPackets*x.VisitsPerSecond),
+		MeanMbits:            round(bits * (x.TriesPerSecond*frame + x.SearchPerSecond*leastOf + x.VisitsPerSecond*visitBytes)),
 		VisitsPerHour:        math.Round(x.VisitsPerSecond * 3600),
 		HostPackets:          x.HostTries, HostSeconds: x.HostSweep.Seconds()}
 	if x.Tries > 0 {

@@ -61,11 +61,18 @@ func (p *watchPlan) write(t io.Writer) {
 		way = strings.TrimPrefix(way+"; "+p.NoWay, "; ")
 	}
 	fmt.Fprintf(t, "  way\t%s\n", way)
+	if p.Hosts != nil {
+		fmt.Fprintf(t, "  hosts\t%s\n", p.Hosts)
+	}
 	p.costFigures.write(t)
 	if p.HostPackets > 0 {
 		fmt.Fprintf(t, "  one address\t%.0f packets per sweep, in %s at least\n", p.HostPackets, short(p.HostSeconds))
 	}
-	fmt.Fprintf(t, "  new service\tseen within %s, each port tried every %s\n", short(p.FoundWithin), short(p.DiscoverEvery))
+	once := ""
+	if p.Hosts != nil && len(p.Hosts.Networks) > 0 {
+		once = "; of large networks on hosts that were found"
+	}
+	fmt.Fprintf(t, "  new service\tseen within %s, each port tried every %s%s\n", short(p.FoundWithin), short(p.DiscoverEvery), once)
 	kept := ""
 	if p.BestEffort {
 		kept = "; best effort"
@@ -80,6 +87,9 @@ func (f *costFigures) addresses() string {
 	}
 	if f.IPv6 > 0 {
 		s += fmt.Sprintf(", %d of them IPv6", f.IPv6)
+	}
+	if f.NetworkHosts > 0 {
+		s += fmt.Sprintf(", %d of them hosts that may be found", f.NetworkHosts)
 	}
 	if f.Loopback > 0 {
 		s += fmt.Sprintf(", %d of them loopback, which costs nothing", f.Loopback)
@@ -106,6 +116,9 @@ func (p *totalPlan) write(t io.Writer) {
 	fmt.Fprintf(t, "  limits\t%.0f %% of packets_per_second, %.0f %% of the connections of discovery, %.0f %% of those of visits\n",
 		100*p.UsePackets, 100*p.UseDiscovery, 100*p.UseVisits)
 	fmt.Fprintf(t, "  memory\tabout %d MiB\n", p.MemoryMiB)
+	for i := range p.Neighbors {
+		p.Neighbors[i].write(t)
+	}
 }
 
 // short writes a number of seconds as a time without empty parts.

@@ -19,6 +19,7 @@ type listener struct {
 	watcher *passive.Watcher
 	gate    *config.Gate
 	sensor  *sensor.Sensor
+	books   map[string]*hostBook
 	log     *slog.Logger
 }
 
@@ -35,7 +36,7 @@ func listens(cfg *config.Config) bool {
 
 // newListener makes the listener of a configuration, or nil where it wants
 // none, or may not have one.
-func newListener(cfg *config.Config, net *network, gate *config.Gate, s *sensor.Sensor, log *slog.Logger) (*listener, error) {
+func newListener(cfg *config.Config, net *network, gate *config.Gate, p *parts, log *slog.Logger) (*listener, error) {
 	if !listens(cfg) || net.capture != nil {
 		return nil, nil
 	}
@@ -50,7 +51,7 @@ func newListener(cfg *config.Config, net *network, gate *config.Gate, s *sensor.
 	if err != nil {
 		return nil, err
 	}
-	return &listener{w, gate, s, log}, nil
+	return &listener{w, gate, p.sensor, p.books, log}, nil
 }
 
 // mostRanges is how many ranges of UDP ports the filter of a capture takes.
@@ -113,6 +114,9 @@ func (l *listener) tell(s *passive.Sighting) {
 		}
 	}
 	for _, w := range l.gate.WatchesOf(a) {
+		if b := l.books[w.Name]; b != nil && b.within.Contains(a) && !b.add(a, false) {
+			continue // there is no room for it
+		}
 		l.sensor.SightedHost(w.Name, a)
 	}
 }

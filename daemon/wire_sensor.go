@@ -72,6 +72,7 @@ type parts struct {
 	ways     *wayfinder // nil: routes cannot be read
 	visitors *visitors
 	sweeps   *sweeps
+	books    map[string]*hostBook // by watch: hosts of networks that are not walked
 }
 
 // tasks are the parts that run.
@@ -106,7 +107,7 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 	}
 	gate := cfg.Gate()
 	scope := scope{gate, log}
-	p := &parts{visitors: newVisitors(scope.loops(m.loops), &l, lim, db, cfg.Database.Intensity, cfg.Identity, log)}
+	p := &parts{books: map[string]*hostBook{}, visitors: newVisitors(scope.loops(m.loops), &l, lim, db, cfg.Database.Intensity, cfg.Identity, log)}
 	p.visitors.guard, p.visitors.contacts = m.net.guard, contactsTo(m.sent)
 	p.sweeps = newSweeps(cfg, how, m.net, lim, db, m.sent, log)
 	if m.net.routes != nil {
@@ -125,11 +126,12 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 		discover := scope.sweeper(wiredDiscoverer{discoverer: p.sweeps.of(mannerOf(&cfg.Watches[i]).allow.Needs()),
 			outages: m.net.outages, connects: how.name == config.Connect})
 		sw.Sweeper, sw.Looker = discover, discover
+		p.searchOf(cfg, &cfg.Watches[i], &sw, m.net, lim, gate, log)
 		sw.Visitor, sw.Careful = wiredVisitor{sw.Visitor, m.net.outages}, wiredVisitor{sw.Careful, m.net.outages}
 		sc.Watches = append(sc.Watches, sw)
 	}
 	p.sensor = sensor.New(sc)
-	p.listener, err = newListener(cfg, m.net, gate, p.sensor, log)
+	p.listener, err = newListener(cfg, m.net, gate, p, log)
 	return p, err
 }
 
@@ -188,7 +190,7 @@ func newWatch(cfg *config.Config, w *config.Watch, how method, db *probes.Databa
 	if len(w.ActiveHours.Spans) > 0 {
 		out.Hours = w.ActiveHours
 	}
-	plans, err := plansOf(scope, ports.List{TCP: w.TCPPorts, UDP: w.UDPPorts})
+	plans, err := plansOf(cfg.Walked(w), ports.List{TCP: w.TCPPorts, UDP: w.UDPPorts})
 	if err != nil {
 		return out, fmt.Errorf("watch %s: %w", w.Name, err)
 	}

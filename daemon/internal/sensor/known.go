@@ -65,6 +65,7 @@ func (s *Sensor) load(ctx context.Context) error {
 		return err
 	}
 	for _, w := range s.watches {
+		s.putSearch(w, now)
 		for i := range w.Sweeps {
 			sw := &w.Sweeps[i]
 			id := sweepID(w, sw)

@@ -99,6 +99,9 @@ type Watch struct {
 	Careful     Visitor // for hosts that are known to be fragile; nil: as all others
 	Hours       Hours   // when anything may be sent; nil: always
 	Names       func(netip.Addr) []string
+	// Searcher looks for hosts every SearchEvery; nil: nobody does.
+	Searcher    Searcher
+	SearchEvery time.Duration
 	// HostsMost is how many hosts it may have beside the addresses of its sweeps.
 	HostsMost int
 	// Heard is told the address of each service that is known, when it is read or
@@ -186,18 +189,19 @@ type Sensor struct {
 	fresh    map[string]*freshness  // by watch
 	rounds   int                    // under way
 
-	results chan *flight     // from visits, with room for all; never closed
-	seen    chan sighting    // from sweeps; never closed
-	swept   chan sweepEnd    // from sweeps; never closed
-	rounded chan struct{}    // from rounds; never closed
-	looks   chan *look       // that are over; never closed
-	passing chan passing     // seen by listening; never closed, dropped when full
-	notes   chan event.Event // to be recorded; never closed, dropped when full
-	asks    chan func()      // to be called by the loop; never closed
-	ended   chan struct{}    // closed when the loop is over
-	missed  atomic.Int64     // of passing
-	batch   []*flight        // waits to be stored
-	running sync.WaitGroup
+	results  chan *flight     // from visits, with room for all; never closed
+	seen     chan sighting    // from sweeps; never closed
+	swept    chan sweepEnd    // from sweeps; never closed
+	rounded  chan struct{}    // from rounds; never closed
+	searched chan searchEnd   // from searches; never closed
+	looks    chan *look       // that are over; never closed
+	passing  chan passing     // seen by listening; never closed, dropped when full
+	notes    chan event.Event // to be recorded; never closed, dropped when full
+	asks     chan func()      // to be called by the loop; never closed
+	ended    chan struct{}    // closed when the loop is over
+	missed   atomic.Int64     // of passing
+	batch    []*flight        // waits to be stored
+	running  sync.WaitGroup
 }
 
 // New returns a sensor over the configuration.
@@ -215,7 +219,7 @@ func New(cfg Config) *Sensor {
 		outcomes: map[probes.Outcome]int{},
 		services: map[hostID][]event.Key{}, heard: map[hostID]heardHost{}, fresh: map[string]*freshness{},
 		results: make(chan *flight, cfg.Visits),
-		seen:    make(chan sighting), swept: make(chan sweepEnd), rounded: make(chan struct{}), looks: make(chan *look),
+		seen:    make(chan sighting), swept: make(chan sweepEnd), rounded: make(chan struct{}), searched: make(chan searchEnd), looks: make(chan *look),
 		passing: make(chan passing, passingMost), notes: make(chan event.Event, notesMost),
 	}
 	for i := range cfg.Watches {
@@ -301,6 +305,8 @@ func (s *Sensor) loop(ctx, durable context.Context) {
 			}
 		case e := <-s.swept:
 			s.endSweep(durable, e)
+		case e := <-s.searched:
+			s.endSearch(e)
 		case <-s.rounded:
 			s.rounds--
 		case l := <-s.looks:
@@ -350,6 +356,8 @@ func (s *Sensor) dispatch(ctx context.Context) {
 			s.startLooks(ctx)
 			s.startRounds(ctx)
 			return
+		case e.ID == searchID(s.watches[e.Watch]):
+			s.startSearch(ctx, s.watches[e.Watch])
 		case e.Kind == schedule.Sweep:
 			s.startSweep(ctx, e)
 		default:
