@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// An IPv6 network of more than maxIPv6 addresses is never walked: its hosts are
-// looked for, and those that are found are asked like any address. Hosts is how
-// that is done; Echo holds for the other targets too.
+// Hosts is how hosts are looked for. An IPv6 network of more than maxIPv6
+// addresses is never walked: its hosts are looked for, and those that are found
+// are asked like any address. Echo holds for the other targets too.
 type Hosts struct {
 	Every    time.Duration // how often hosts are looked for
 	Echo     bool          // by ICMP echo to each address, or host that is known
