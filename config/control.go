@@ -13,19 +13,27 @@ type Control struct {
 	Enabled   bool
 	Directory string // of both sockets; "" until Resolve
 	ReadGroup string // name or number of who may ask; "" means the daemon's own
+	ActGroup  string // … of who may tell it what to do
 	Listen    netip.AddrPort
 }
 
-// ReadSocket is the name of the socket within Control.Directory.
-const ReadSocket = "read.sock"
+// The names of the sockets within Control.Directory.
+const (
+	ReadSocket = "read.sock"
+	ActSocket  = "act.sock"
+)
 
 // ReadPath is where the socket of those who ask is.
 func (c *Control) ReadPath() string { return filepath.Join(c.Directory, ReadSocket) }
+
+// ActPath is where the socket of those who act is.
+func (c *Control) ActPath() string { return filepath.Join(c.Directory, ActSocket) }
 
 var controlTable = table[Control]{
 	"enabled":    flag(func(c *Control) *bool { return &c.Enabled }),
 	"directory":  text(func(c *Control) *string { return &c.Directory }, checkAbsolute),
 	"read_group": text(func(c *Control) *string { return &c.ReadGroup }, checkGroup),
+	"act_group":  text(func(c *Control) *string { return &c.ActGroup }, checkGroup),
 	"listen":     parsed(func(c *Control) *netip.AddrPort { return &c.Listen }, `"127.0.0.1:9797"`, parseLoopback),
 }
 

@@ -6,14 +6,14 @@ import (
 )
 
 func TestControl(t *testing.T) {
-	c, err := parse("[control]\nenabled = false\ndirectory = '/run/x'\nread_group = 'ops'\nlisten = '[::1]:9797'\n")
+	c, err := parse("[control]\nenabled = false\ndirectory = '/run/x'\nread_group = 'ops'\nact_group = '27'\nlisten = '[::1]:9797'\n")
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.Resolve("box", "/var/lib/sonde", "/run/sonde")
 	got := c.Control
-	if got.Enabled || got.ReadPath() != "/run/x/read.sock" ||
-		got.ReadGroup != "ops" || got.Listen.String() != "[::1]:9797" {
+	if got.Enabled || got.ReadPath() != "/run/x/read.sock" || got.ActPath() != "/run/x/act.sock" ||
+		got.ReadGroup != "ops" || got.ActGroup != "27" || got.Listen.String() != "[::1]:9797" {
 		t.Errorf("read %+v", got)
 	}
 	now, _ := parse("")

@@ -51,7 +51,7 @@ opens the event file anew, for a log rotation that has moved it away. Without a 
 			if err != nil {
 				return err
 			}
-			return runDaemon(c.Context(), &daemon{path: path, databases: databases, cfg: cfg,
+			return runDaemon(c.Context(), &daemon{reloads: make(chan chan<- error), path: path, databases: databases, cfg: cfg,
 				stderr: c.ErrOrStderr()})
 		}),
 	}
@@ -81,6 +81,7 @@ type daemon struct {
 
 	control   *control.Server // nil: nobody may ask
 	pulse     pulse
+	reloads   chan chan<- error // each waits for how it went
 	orders    *quiet.Book
 	machine   machine
 	discovery method // of the current configuration

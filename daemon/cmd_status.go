@@ -20,7 +20,7 @@ import (
 
 func newStatusCommand() *cobra.Command {
 	var (
-		ask    askFlags
+		ask    stateFlags
 		output string
 	)
 	c := &cobra.Command{

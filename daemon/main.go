@@ -76,7 +76,8 @@ to a JSON file and to syslog.`,
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		newRunCommand(), newScanCommand(), newMatchCommand(), newDatabaseCommand(),
-		newCheckCommand(), newPlanCommand(), newStatusCommand(), newInventoryCommand(), newEventsCommand(), newExplainCommand(),
+		newCheckCommand(), newPlanCommand(), newStatusCommand(), newVerifyCommand(), newPauseCommand(), newResumeCommand(),
+		newSilenceCommand(), newReleaseCommand(), newReloadCommand(), newInventoryCommand(), newEventsCommand(), newExplainCommand(),
 		newVersionCommand(),
 		newBackupCommand(), newRestoreCommand(), newManCommand(),
 	)

@@ -33,13 +33,16 @@ func (*reloader) Name() string { return "reload" }
 func (r *reloader) Run(ctx context.Context, ready func()) error {
 	ready()
 	for {
+		told := make(chan<- error, 1) // nobody waits for it
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-r.hup:
+		case told = <-r.d.reloads:
 		}
 		r.d.tell(systemd.Reloading)
 		p, err := r.d.reread()
+		told <- err // it has room
 		if err != nil {
 			r.d.logKept(err)
 			r.d.tell(systemd.Ready)
@@ -49,6 +52,23 @@ func (r *reloader) Run(ctx context.Context, ready func()) error {
 		r.next <- p
 		r.stop()
 		return nil
+	}
+}
+
+// reload reads the configuration again, as SIGHUP does, and gives why the old one
+// stays. Any goroutine may call it.
+func (d *daemon) reload(ctx context.Context) error {
+	told := make(chan error, 1)
+	select {
+	case d.reloads <- told:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-told:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

@@ -46,7 +46,7 @@ func defaultRuntimeDir() string {
 	return ""
 }
 
-// stateFlags are how the commands that read the state find it.
+// stateFlags are how the commands that read the state, or ask the daemon, find both.
 type stateFlags struct{ config, dir string }
 
 func (f *stateFlags) add(c *cobra.Command) {

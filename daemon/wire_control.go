@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
 	"sonde/config"
 	"sonde/daemon/internal/control"
 	"sonde/daemon/internal/sensor"
+	"sonde/probes"
 	"sonde/systemd"
 )
 
@@ -51,12 +53,14 @@ func (d *daemon) openControl(ctx context.Context) (end func() error, err error) 
 	if !c.Enabled {
 		return func() error { return nil }, closeAll(handed)
 	}
-	cfg := control.Config{Version: version, Started: time.Now(), Beat: d.pulse.at, StallAfter: stallAfter, Log: d.log}
+	cfg := control.Config{Version: version, Started: time.Now(), Beat: d.pulse.at, StallAfter: stallAfter,
+		Reload: d.reload, Log: d.log}
 	if every, err := systemd.WatchdogInterval(); err == nil && every > 0 {
 		cfg.StallAfter = 2 * every
 	}
 	open := &sockets{dir: c.Directory, handed: handed}
 	cfg.Read = open.get("read", config.ReadSocket, c.ReadGroup)
+	cfg.Act = open.get("act", config.ActSocket, c.ActGroup)
 	if c.Listen.IsValid() {
 		cfg.Local = open.local(c.Listen.String())
 	}
@@ -158,14 +162,49 @@ func (d *daemon) lend(s *sensor.Sensor) {
 	d.pulse.beat()
 	without, reason := d.missing()
 	g := &control.Generation{Sensor: s, Store: d.store, Orders: d.orders, Database: d.db,
-		Discovery:  control.Discovery{Method: d.discovery.name, Reason: reason, Without: without},
-		BestEffort: map[string]bool{}, Outputs: d.outputsOf(d.cfg, d.store)}
+		Discovery: control.Discovery{Method: d.discovery.name, Reason: reason, Without: without},
+		Asks:      asksOf(d.cfg), Zones: zonesOf(d.cfg), BestEffort: map[string]bool{}, Outputs: d.outputsOf(d.cfg, d.store)}
 	for i := range d.cfg.Watches {
-		if w := &d.cfg.Watches[i]; w.BestEffort {
+		w := &d.cfg.Watches[i]
+		g.Watches = append(g.Watches, w.Name)
+		if w.BestEffort {
 			g.BestEffort[w.Name] = true
 		}
 	}
 	d.control.Use(g)
+}
+
+// asksOf gives what tells which watches ask an endpoint, and why none does.
+func asksOf(cfg *config.Config) func(probes.Transport, netip.Addr, uint16) ([]control.Asker, string) {
+	gate := cfg.Gate()
+	return func(t probes.Transport, a netip.Addr, port uint16) (list []control.Asker, why string) {
+		for _, w := range gate.Watches(string(t), a, port) {
+			list = append(list, control.Asker{Watch: w.Name, Zone: w.Zone, Manner: control.Manner{
+				Allow: mannerOf(w).allow.Needs(), Intensity: cfg.Database.Intensity}})
+		}
+		of := gate.WatchesOf(a)
+		switch {
+		case len(list) > 0:
+			return list, ""
+		case cfg.Excluded.Contains(a.Unmap()):
+			return nil, "an exclude names this address"
+		case len(of) > 0:
+			return nil, fmt.Sprintf("watch %s has this address, and not this port", of[0].Name)
+		default:
+			return nil, "no watch has this address"
+		}
+	}
+}
+
+// zonesOf gives what tells in which zones an address is watched.
+func zonesOf(cfg *config.Config) func(netip.Addr) []string {
+	gate := cfg.Gate()
+	return func(a netip.Addr) (zones []string) {
+		for _, w := range gate.WatchesOf(a) {
+			zones = append(zones, w.Zone)
+		}
+		return zones
+	}
 }
 
 var _ control.Sensor = (*sensor.Sensor)(nil)

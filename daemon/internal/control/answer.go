@@ -3,6 +3,7 @@ package control
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -20,6 +21,11 @@ type Refusal struct {
 // Error implements error.
 func (r *Refusal) Error() string { return r.Text }
 
+// refuse makes a Refusal.
+func refuse(code int, format string, args ...any) error {
+	return &Refusal{code, fmt.Sprintf(format, args...)}
+}
+
 // errBetween says that nothing can be asked for some moments.
 var errBetween = &Refusal{http.StatusServiceUnavailable,
 	"the sensor is starting or takes up another configuration; try again in a moment"}
@@ -30,9 +36,9 @@ type refusal struct {
 }
 
 // answer makes a handler of what answers with one JSON object, or an error.
-func answer(do func(*http.Request) (any, error)) http.HandlerFunc {
+func answer(do func(http.ResponseWriter, *http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		a, err := do(r)
+		a, err := do(w, r)
 		code := http.StatusOK
 		if err != nil {
 			code, a = codeOf(err), refusal{err.Error()}

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -46,6 +47,16 @@ func NewClient(path, key string) *Client {
 func (c *Client) Get(ctx context.Context, path string, query url.Values, into any) error {
 	u := url.URL{Scheme: "http", Host: "sonde", Path: path, RawQuery: query.Encode()}
 	return c.do(ctx, http.MethodGet, u.String(), nil, into)
+}
+
+// Post tells the daemon a command, and reads the answer into what into points
+// at. Its error is as that of Get.
+func (c *Client) Post(ctx context.Context, path string, command *Command, into any) error {
+	body, err := json.Marshal(command)
+	if err != nil {
+		return err
+	}
+	return c.do(ctx, http.MethodPost, "http://sonde"+path, bytes.NewReader(body), into)
 }
 
 func (c *Client) do(ctx context.Context, method, to string, body io.Reader, into any) error {

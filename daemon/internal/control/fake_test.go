@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"sonde/daemon/internal/event"
 	"sonde/daemon/internal/inventory"
 	"sonde/daemon/internal/quiet"
 	"sonde/daemon/internal/sensor"
@@ -27,6 +29,11 @@ type fake struct {
 	err   error
 	hangs bool // until who asks gives up
 	asked int
+
+	plan     sensor.Plan
+	saw      probes.Observation
+	verified []event.Key
+	released []event.Host
 }
 
 func (f *fake) Overview(ctx context.Context) (sensor.Overview, error) {
@@ -39,6 +46,26 @@ func (f *fake) Overview(ctx context.Context) (sensor.Overview, error) {
 		return sensor.Overview{}, ctx.Err()
 	}
 	return view, err
+}
+
+func (f *fake) Next(context.Context, event.Key) (sensor.Plan, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.plan, f.err
+}
+
+func (f *fake) Verify(_ context.Context, k event.Key) (probes.Observation, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.verified = append(f.verified, k)
+	return f.saw, f.err
+}
+
+func (f *fake) Release(_ context.Context, h event.Host) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.released = append(f.released, h)
+	return f.err
 }
 
 // set changes what it says.
@@ -57,6 +84,7 @@ type bench struct {
 	dir     string
 	local   string // address
 	outputs []Output
+	reloads error
 	beat    time.Time
 }
 
@@ -76,6 +104,12 @@ func newBench(t *testing.T) *bench {
 	}
 	b.gen = &Generation{Sensor: b.sensor, Store: store, Orders: orders, Database: &probes.Database{Hash: "abc"},
 		Discovery: Discovery{Method: "syn", Reason: "permitted"}, BestEffort: map[string]bool{"slow": true},
+		Watches: []string{"lan", "slow"}, Asks: asksOfLan, Zones: func(a netip.Addr) []string {
+			if a == netip.MustParseAddr("192.0.2.1") {
+				return []string{"default"}
+			}
+			return nil
+		},
 		Outputs: func(context.Context) ([]Output, error) { return b.outputs, nil }}
 	own, err := OpenDirectory(b.dir)
 	if err != nil {
@@ -86,6 +120,10 @@ func newBench(t *testing.T) *bench {
 	if cfg.Read, err = own.Listen("read.sock", ""); err != nil {
 		t.Fatal(err)
 	}
+	if cfg.Act, err = own.Listen("act.sock", ""); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Reload = func(context.Context) error { return b.reloads }
 	if cfg.Local, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
@@ -117,6 +155,10 @@ func (b *bench) fresh() {
 	b.last = nil
 }
 
+func (b *bench) actor() *Client {
+	return NewClient(filepath.Join(b.dir, "act.sock"), "control.act_group")
+}
+
 func (b *bench) reader() *Client {
 	return NewClient(filepath.Join(b.dir, "read.sock"), "control.read_group")
 }
@@ -130,4 +172,19 @@ func overviewOfLan() sensor.Overview {
 		},
 		Sweeps:    []sensor.UnderWay{{Watch: "slow", Transport: probes.TCP, Since: time.Unix(1500, 0), Targets: 100, Asked: 50, Asks: true}},
 		Discovery: map[string]int{"sent": 10, "rate": 5, "sightings": 1, "sightings_suppressed": 2, "frames_dropped": 3}, Missed: 4}
+}
+
+// asksOfLan has port 22 of 192.0.2.1 in one zone, and of 192.0.2.2 in two.
+func asksOfLan(t probes.Transport, a netip.Addr, port uint16) (list []Asker, why string) {
+	if t != probes.TCP || port != 22 {
+		return nil, "watch lan has this address, and not this port"
+	}
+	switch a.String() {
+	case "192.0.2.2":
+		list = append(list, Asker{Watch: "dmz", Zone: "dmz", Manner: Manner{Intensity: 7}})
+		fallthrough
+	case "192.0.2.1":
+		return append(list, Asker{Watch: "lan", Zone: "default", Manner: Manner{Intensity: 7}}), ""
+	}
+	return nil, "an exclude names this address"
 }

@@ -47,6 +47,13 @@ func (s *Server) look() *look {
 	return s.last
 }
 
+// forget has the next who asks see the sensor as it is then.
+func (s *Server) forget() {
+	s.looking.Lock()
+	defer s.looking.Unlock()
+	s.last = nil
+}
+
 func lookAt(g *Generation) *look {
 	// Not the context of who asks: the look is for the others too.
 	ctx, cancel := context.WithTimeout(context.Background(), lookWithin)

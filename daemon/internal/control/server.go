@@ -6,12 +6,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/netutil"
 
+	"sonde/daemon/internal/event"
 	"sonde/daemon/internal/inventory"
 	"sonde/daemon/internal/quiet"
 	"sonde/daemon/internal/sensor"
@@ -31,9 +33,16 @@ const (
 	closeWithin  = time.Second // answers under way when the daemon stops
 )
 
+// readsAtOnce is how many requests read the store at once. It has four
+// connections, of which the outputs need some.
+const readsAtOnce = 2
+
 // A Sensor is what answers for the loop; see sensor.Sensor.
 type Sensor interface {
 	Overview(ctx context.Context) (sensor.Overview, error)
+	Next(ctx context.Context, k event.Key) (sensor.Plan, error)
+	Verify(ctx context.Context, k event.Key) (probes.Observation, error)
+	Release(ctx context.Context, h event.Host) error
 }
 
 // A Generation is what the daemon works with under one configuration. It is
@@ -44,6 +53,12 @@ type Generation struct {
 	Orders    *quiet.Book
 	Database  *probes.Database
 	Discovery Discovery
+	// Asks gives the watches that ask an endpoint, at most one of each zone, or
+	// says why none does.
+	Asks func(t probes.Transport, a netip.Addr, port uint16) (list []Asker, why string)
+	// Zones gives those of the watches that an address is in.
+	Zones   func(a netip.Addr) []string
+	Watches []string
 	// BestEffort are the watches whose promises may be broken.
 	BestEffort map[string]bool
 	// Outputs tells how the destinations of events do.
@@ -53,6 +68,7 @@ type Generation struct {
 // Config is what a Server is made of. Listeners that are nil are left out.
 type Config struct {
 	Read  net.Listener // of those who ask
+	Act   net.Listener // of those who tell the daemon what to do
 	Local net.Listener // of anybody on this machine: metrics and health
 
 	Version string
@@ -62,13 +78,17 @@ type Config struct {
 	// StallAfter is how long the loop may take before the sensor counts as
 	// stalled.
 	StallAfter time.Duration
-	Log        *slog.Logger
+	// Reload reads the configuration again; its error says why the old one
+	// stays.
+	Reload func(ctx context.Context) error
+	Log    *slog.Logger
 }
 
 // A Server answers. It outlives configurations.
 type Server struct {
 	cfg     Config
 	now     atomic.Pointer[Generation] // nil: the daemon is between two
+	reads   chan struct{}              // one for each that reads the store
 	metrics http.Handler
 
 	looking sync.Mutex // guards what follows
@@ -77,7 +97,7 @@ type Server struct {
 
 // NewServer returns a server that answers once Run is called.
 func NewServer(cfg Config) *Server {
-	s := &Server{cfg: cfg}
+	s := &Server{cfg: cfg, reads: make(chan struct{}, readsAtOnce)}
 	s.metrics = s.newMetrics()
 	return s
 }
@@ -94,12 +114,12 @@ func (*Server) Name() string { return "control" }
 func (s *Server) Run(ctx context.Context, ready func()) error {
 	var (
 		all  sync.WaitGroup
-		errs [2]error
+		errs [3]error
 	)
 	for i, of := range []struct {
 		l net.Listener
 		h http.Handler
-	}{{s.cfg.Read, s.readHandler()}, {s.cfg.Local, s.localHandler()}} {
+	}{{s.cfg.Read, s.readHandler()}, {s.cfg.Act, s.actHandler()}, {s.cfg.Local, s.localHandler()}} {
 		if of.l != nil {
 			all.Go(func() { errs[i] = s.serve(ctx, of.l, of.h) })
 		}
@@ -150,6 +170,7 @@ func bounded(h http.Handler) http.Handler {
 func (s *Server) readHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", answer(s.status))
+	mux.HandleFunc("GET /v1/explain", answer(s.explain))
 	s.handleLocal(mux)
 	return mux
 }
@@ -164,4 +185,14 @@ func (s *Server) localHandler() http.Handler {
 func (s *Server) handleLocal(mux *http.ServeMux) {
 	mux.Handle("GET /metrics", s.metrics)
 	mux.HandleFunc("GET /healthz", s.healthz)
+}
+
+// read waits for its turn to read the store, and gives what ends it.
+func (s *Server) read(ctx context.Context) (done func(), err error) {
+	select {
+	case s.reads <- struct{}{}:
+		return func() { <-s.reads }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }

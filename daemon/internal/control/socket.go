@@ -134,7 +134,7 @@ func groupID(group string) (int, error) {
 	}
 	g, err := user.LookupGroup(group)
 	if err != nil {
-		return 0, fmt.Errorf("%w; make it, or name another in control.read_group", err)
+		return 0, fmt.Errorf("%w; make it, or name another in control.read_group and control.act_group", err)
 	}
 	return strconv.Atoi(g.Gid)
 }

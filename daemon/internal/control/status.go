@@ -107,7 +107,7 @@ type Output struct {
 }
 
 // status answers GET /v1/status.
-func (s *Server) status(*http.Request) (any, error) {
+func (s *Server) status(http.ResponseWriter, *http.Request) (any, error) {
 	l := s.look()
 	if l == nil {
 		return nil, errBetween

@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"net/netip"
 	"strings"
+
+	"sonde/probes"
 )
 
 // A Filter chooses endpoints; what is empty chooses all.
@@ -12,6 +15,12 @@ type Filter struct {
 	Watch   string
 	Service string
 	Product string
+
+	// One endpoint, in any zone; the zero Addr chooses all.
+	Addr      netip.Addr
+	Transport probes.Transport
+	Port      uint16
+
 	Status  []Status
 	Retired bool // also those of removed watches
 
@@ -58,6 +67,15 @@ func (f *Filter) query(schema int) (text string, values []any) {
 	}
 	if f.Product != "" {
 		and(`e.product = ?`, f.Product)
+	}
+	if f.Addr.IsValid() {
+		and(`e.addr = ?`, f.Addr.String())
+	}
+	if f.Transport != "" {
+		and(`e.transport = ?`, string(f.Transport))
+	}
+	if f.Port != 0 {
+		and(`e.port = ?`, f.Port)
 	}
 	if !f.Retired {
 		text += ` and e.retired = 0`

@@ -149,6 +149,9 @@ type Plan struct {
 	Kind  schedule.Kind
 	Every time.Duration // its promise, slowed where it is; 0 for what is not known to be there
 	Shut  string        // why nothing is sent for the watch now: "active_hours" or "paused"
+
+	Careful bool      // its host is asked with care
+	Rests   time.Time // its host is left alone until then; zero: it is not
 }
 
 // Next tells when an endpoint is asked next. Any goroutine may call it.
@@ -161,6 +164,10 @@ func (s *Sensor) Next(ctx context.Context, k event.Key) (Plan, error) {
 		}
 		if e, ok := s.queue.Find(schedule.ID{Key: k}); ok {
 			p.Due, p.Kind = s.clock.WallAt(e.Due), e.Kind
+		}
+		p.Careful = len(s.fragile[hostOf(k)]) > 0
+		if from := s.rested(hostOf(k)); !from.IsZero() {
+			p.Rests = s.clock.WallAt(from)
 		}
 		if known, ok := s.known[k]; ok {
 			p.Every = s.everyOf(k, &known)
