@@ -125,7 +125,7 @@ func newPauseCommand() *cobra.Command {
 		long: `Has the running daemon send nothing for a watch, or for all, until sonde resume
 or the end of --for. Visits under way are ended, sweeps wait where they are. It is
 told as sensor.degraded, holds over a restart, and its promises go on to be judged.`,
-		example: `  sonde pause office --for 2h --reason 'network change'
+		example: `  sonde pause office --for 2h --reason rewiring
   sonde pause`,
 		args: atMostOneWatch,
 	}, holdFlags, obeyed)
@@ -146,7 +146,7 @@ func newSilenceCommand() *cobra.Command {
 		long: `Events of the target go to the event file alone, marked as silenced. A target is
 an endpoint, an address, a CIDR prefix or a watch. What is asked stays the same. It
 holds over a restart; --end takes it back.`,
-		example: `  sonde silence 192.0.2.0/24 --for 2h --reason 'patch night'
+		example: `  sonde silence 192.0.2.0/24 --for 2h --reason patching
   sonde silence 192.0.2.1:443/tcp --for 30m
   sonde silence 192.0.2.0/24 --end`,
 		args: exactly(1, "a target"),
