@@ -76,16 +76,17 @@ func (m *Machine) SearchWithin(p *Program, b []byte, limit int) (Result, int) {
 	return m.search(p, b, limit), m.steps
 }
 
-// Glance is Search that takes no more than some hundred steps and says
-// Undecided if these are not enough.
+// Glance is Search that takes no more than a thousand steps and says Undecided
+// if these are not enough.
 func (m *Machine) Glance(p *Program, b []byte) (Result, int) {
 	b = b[:min(len(b), MaxSubject)]
 	m.prepare(p, len(b))
 	return m.search(p, b, glanceSteps), m.steps
 }
 
-// glanceSteps are those of Glance.
-const glanceSteps = 256
+// glanceSteps are those of Glance: enough to pass the head of a web page, tag by
+// tag, and a quarter of what the search for a literal in 64 KiB takes.
+const glanceSteps = 1024
 
 // cheapSteps is how far plain backtracking goes: what the automaton, or
 // clearing the visited bits, costs too.
