@@ -93,7 +93,7 @@ func (c *Connect) Sweep(ctx context.Context, p Plan, yield func(Reply)) (Stats, 
 	if _, err := p.Len(); err != nil {
 		return Stats{}, err
 	}
-	return c.Look(ctx, p.Targets(), yield)
+	return c.run(ctx, p.numbered(), newMarks(&p, time.Now()), yield)
 }
 
 // Look tries each target and calls yield once for each, with what became of
@@ -104,25 +104,42 @@ func (c *Connect) Sweep(ctx context.Context, p Plan, yield func(Reply)) (Stats, 
 // When ctx ends, Look returns its error at once, and the targets that were
 // still waiting get no reply. No goroutine outlives Look.
 func (c *Connect) Look(ctx context.Context, targets iter.Seq[Target], yield func(Reply)) (Stats, error) {
+	return c.run(ctx, func(yield func(uint64, Target) bool) {
+		for t := range targets {
+			if !yield(0, t) {
+				return
+			}
+		}
+	}, marks{}, yield)
+}
+
+// A job is a target under way, and its number among the marks.
+type job struct {
+	Target
+	number uint64
+}
+
+func (c *Connect) run(ctx context.Context, targets iter.Seq2[uint64, Target], m marks, yield func(Reply)) (Stats, error) {
 	outer := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	s := &sweep{Config: c.cfg, yield: yield, fail: cancel, freed: make(chan struct{}, 1)}
-	work := make(chan Target) // closed below, when the sequence or ctx ends
+	s := &sweep{Config: c.cfg, yield: yield, marks: m, fail: cancel, freed: make(chan struct{}, 1)}
+	work := make(chan job) // closed below, when the sequence or ctx ends
 	var workers sync.WaitGroup
 	idle := c.cfg.Concurrency // workers not yet started
 feed:
-	for t := range targets {
+	for place, t := range targets {
 		if ctx.Err() != nil {
 			break
 		}
+		j := job{t, s.begin(place)}
 		if idle > 0 {
 			idle--
-			workers.Go(func() { s.worker(ctx, t, work) })
+			workers.Go(func() { s.worker(ctx, j, work) })
 			continue
 		}
 		select {
-		case work <- t:
+		case work <- j:
 		case <-ctx.Done():
 			break feed
 		}
@@ -149,15 +166,23 @@ type sweep struct {
 	mu    sync.Mutex // guards what follows, and is held during yield
 	yield func(Reply)
 	stats Stats
+	marks marks
 }
 
 // worker tries the first target and then those of work.
-func (s *sweep) worker(ctx context.Context, first Target, work <-chan Target) {
+func (s *sweep) worker(ctx context.Context, first job, work <-chan job) {
 	p := prober{sweep: s}
 	p.run(ctx, first)
-	for t := range work {
-		p.run(ctx, t)
+	for j := range work {
+		p.run(ctx, j)
 	}
+}
+
+// begin notes that the target at a place begins.
+func (s *sweep) begin(place uint64) (number uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.marks.begin(place)
 }
 
 // A prober is the memory of one worker.
@@ -167,7 +192,8 @@ type prober struct {
 }
 
 // run tries one target until something is known about it, and tells it.
-func (p *prober) run(ctx context.Context, t Target) {
+func (p *prober) run(ctx context.Context, j job) {
+	t := j.Target
 	var r Reply
 	var err error
 	var cost tally
@@ -187,7 +213,7 @@ func (p *prober) run(ctx context.Context, t Target) {
 		return
 	}
 	r.Addr, r.Network = t.Addr, t.Network
-	p.tell(r, cost)
+	p.tell(r, cost, j.number)
 }
 
 // A tally is what one target cost.
@@ -255,7 +281,7 @@ func (p *prober) try(ctx context.Context, t Target, cost *tally) (Reply, error) 
 }
 
 // tell counts a reply and hands it over.
-func (s *sweep) tell(r Reply, cost tally) {
+func (s *sweep) tell(r Reply, cost tally, number uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Targets++
@@ -281,6 +307,10 @@ func (s *sweep) tell(r Reply, cost tally) {
 		}
 	}
 	s.yield(r)
+	if s.stats.Degraded {
+		s.marks.tell = nil
+	}
+	s.marks.end(number, time.Now())
 }
 
 // sleep waits, or gives the error of a context that ends first.

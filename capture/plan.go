@@ -24,8 +24,8 @@ type Plan struct {
 	From uint64
 
 	// Skip, if set, is asked right before each address is sent a packet, and
-	// keeps it from being sent where it is true. It may be called from any
-	// goroutine.
+	// keeps it from being sent where it is true. While it waits, the sweep is
+	// paused, and goes on where it was. It may be called from any goroutine.
 	Skip func(netip.Addr) bool
 
 	// Checkpoint, if set, is called between replies by a sweeper that can tell
@@ -83,6 +83,17 @@ func (o *Order) At(i uint64) (addr netip.Addr, port uint16, rank uint64) {
 // that Len refuses.
 func (p *Plan) Targets() iter.Seq[Target] {
 	return func(yield func(Target) bool) {
+		for _, t := range p.numbered() {
+			if !yield(t) {
+				return
+			}
+		}
+	}
+}
+
+// numbered yields them with their numbers.
+func (p *Plan) numbered() iter.Seq2[uint64, Target] {
+	return func(yield func(uint64, Target) bool) {
 		n, err := p.Len()
 		if err != nil {
 			return
@@ -93,7 +104,7 @@ func (p *Plan) Targets() iter.Seq[Target] {
 			if p.Skip != nil && p.Skip(a) {
 				continue
 			}
-			if !yield(Target{netip.AddrPortFrom(a, port), p.Network}) {
+			if !yield(i, Target{netip.AddrPortFrom(a, port), p.Network}) {
 				return
 			}
 		}

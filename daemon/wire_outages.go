@@ -215,9 +215,28 @@ func (d wiredDiscoverer) Sweep(ctx context.Context, p capture.Plan, yield func(c
 		return d.discoverer.Sweep(ctx, p, yield)
 	}
 	before := d.outages.markAll(set)
+	p.Checkpoint = delayed(p.Checkpoint, func() bool { return d.outages.markAll(set).since(before) })
 	stats, err := d.discoverer.Sweep(ctx, p, yield)
 	stats.Degraded = stats.Degraded || d.outages.markAll(set).since(before)
 	return stats, err
+}
+
+// delayed passes on each checkpoint when the next one comes, unless the way was
+// lost by then: that is noticed a moment later than answers stay out.
+func delayed(tell func(uint64), lost func() bool) func(uint64) {
+	if tell == nil {
+		return nil
+	}
+	var before uint64
+	return func(place uint64) {
+		if lost() {
+			tell = func(uint64) {}
+		}
+		if before > 0 {
+			tell(before)
+		}
+		before = place
+	}
 }
 
 // Look implements discoverer.

@@ -58,7 +58,7 @@ func (s *sender) loop(ctx context.Context) error {
 	s.out.start(ctx, s.run)
 	defer s.out.stop()
 	for {
-		if err := s.run.s.awaitResume(ctx); err != nil {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
 		busy, err := s.round(ctx)

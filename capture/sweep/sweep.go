@@ -70,8 +70,7 @@ type Sweeper struct {
 	opening sync.Mutex // held while an outlet is opened; before mu
 	mu      sync.Mutex // guards what follows
 	outlets map[string]*outlet
-	dropped uint64        // by outlets that are closed
-	resume  chan struct{} // closed by Resume; nil unless paused
+	dropped uint64 // by outlets that are closed
 	closed  bool
 }
 
@@ -126,43 +125,6 @@ func (s *Sweeper) Close() error {
 
 // SourcePorts are the ports that are held, in ascending order.
 func (s *Sweeper) SourcePorts() []uint16 { return slices.Clone(s.judge.ports) }
-
-// Pause keeps the sweeps from asking further until Resume. Answers are taken,
-// and reset, meanwhile.
-func (s *Sweeper) Pause() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.resume == nil {
-		s.resume = make(chan struct{})
-	}
-}
-
-// Resume ends a Pause.
-func (s *Sweeper) Resume() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.resume != nil {
-		close(s.resume)
-		s.resume = nil
-	}
-}
-
-// awaitResume waits while the sweeps are paused.
-func (s *Sweeper) awaitResume(ctx context.Context) error {
-	for {
-		s.mu.Lock()
-		c := s.resume
-		s.mu.Unlock()
-		if c == nil {
-			return ctx.Err()
-		}
-		select {
-		case <-c:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
 
 // Totals are the packets of all sweeps since New; Rate is left zero.
 func (s *Sweeper) Totals() capture.Packets {

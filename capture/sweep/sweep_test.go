@@ -374,31 +374,45 @@ func TestCheckpoint(t *testing.T) {
 	})
 }
 
+// A plan whose Skip waits is paused: nothing is sent meanwhile, answers that are
+// on their way are taken and reset, and the rest is asked afterwards, once. It is
+// held up in its first round, and in the last.
 func TestPause(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld()
-		w.answer = honest
-		s := w.sweeper(t, Config{Pace: NewRate(1000)})
-		done := make(chan struct{})
-		p := tcpPlan(5000, 80)
-		go func() {
-			defer close(done)
-			got, _ := collect(t, s, p)
-			checkOpen(t, p, got)
-		}()
-		time.Sleep(time.Second)
-		s.Pause()
-		s.Pause()
-		time.Sleep(100 * time.Millisecond)
-		before := len(w.probes())
-		time.Sleep(time.Hour)
-		if after := len(w.probes()); after != before || before < 900 {
-			t.Errorf("%d packets before the pause, %d after", before, after)
-		}
-		s.Resume()
-		<-done
-		s.Close()
-	})
+	for name, from := range map[string]time.Duration{"first round": time.Second, "last round": 6500 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				w.answer = firewalled
+				s := w.sweeper(t, Config{Pace: NewRate(1000), Tries: 2})
+				p := tcpPlan(5000, 80)
+				began, opened := time.Now(), make(chan struct{})
+				p.Skip = func(netip.Addr) bool {
+					if time.Since(began) >= from {
+						<-opened
+					}
+					return false
+				}
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					got, stats := collect(t, s, p)
+					checkOpen(t, p, got)
+					if stats.Degraded || stats.Targets != 5000 || stats.Tries > 10_000 {
+						t.Errorf("stats %+v", stats)
+					}
+				}()
+				time.Sleep(from + time.Second)
+				before := len(w.probes())
+				time.Sleep(time.Hour)
+				if after := len(w.probes()); after != before || before < 900 {
+					t.Errorf("%d packets before the pause, %d after", before, after)
+				}
+				close(opened)
+				<-done
+				s.Close()
+			})
+		})
+	}
 }
 
 func TestClose(t *testing.T) {
