@@ -95,7 +95,8 @@ func writeSent(w io.Writer, a *sent.Answer) error {
 		if s.Ended != nil {
 			ended = stamp(*s.Ended)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s/%s\t%s\n", stamp(s.Begun), ended, s.Method, orDash(s.Sources), s.Ports, s.Transport, orDash(s.Why))
+		to := strings.TrimPrefix(s.Ports+"/"+s.Transport, "/") // ICMP has no ports
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", stamp(s.Begun), ended, s.Method, orDash(s.Sources), to, orDash(s.Why))
 	}
 	if err := t.Flush(); err != nil {
 		return err

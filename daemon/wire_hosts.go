@@ -11,12 +11,14 @@ import (
 	"time"
 
 	"sonde/capture"
+	"sonde/capture/frame"
 	"sonde/capture/link"
 	"sonde/capture/onlink"
 	"sonde/capture/route"
 	"sonde/config"
 	"sonde/daemon/internal/budget"
 	"sonde/daemon/internal/sensor"
+	"sonde/daemon/internal/sent"
 )
 
 // namesWithin bounds the look-ups of names in one search.
@@ -36,18 +38,19 @@ type hostSearcher struct {
 	gate   *config.Gate
 	pace   func(context.Context, netip.Addr) error
 	lookup func(context.Context, string) ([]netip.Addr, error)
+	kept   *sent.Log // nil: none
 	log    *slog.Logger
 }
 
 // searchOf gives a watch what looks for its hosts, if anything does, and sweeps
 // those that are found.
 func (p *parts) searchOf(cfg *config.Config, w *config.Watch, out *sensor.Watch, net *network,
-	lim *budget.Limiter, gate *config.Gate, log *slog.Logger) {
+	lim *budget.Limiter, gate *config.Gate, kept *sent.Log, log *slog.Logger) {
 	if !cfg.Searches(w) {
 		return
 	}
 	h := &hostSearcher{watch: w.Name, networks: cfg.Networks(w), how: w.Hosts, names: w.Names, tries: cfg.Limits.Tries,
-		net: net, gate: gate, pace: lim.Packet, lookup: lookup, log: log}
+		net: net, gate: gate, pace: lim.Packet, lookup: lookup, kept: kept, log: log}
 	if w.Hosts.Echo {
 		_, h.walked = cfg.Walked(w).SplitLoopback()
 	}
@@ -167,7 +170,9 @@ func (h *hostSearcher) onLink(ctx context.Context, f *onlink.Finder, l route.Int
 	left func(netip.Addr) bool, tell func(netip.Addr, bool)) error {
 	yield := func(x onlink.Host) { tell(x.Addr, true) }
 	if h.how.AllNodes {
-		_, err := f.Discover(ctx, l.Name, left, yield)
+		end := h.write(ctx, "all-nodes", frame.AllNodes.String()+" "+rangesText(h.networks))
+		stats, err := f.Discover(ctx, l.Name, left, yield)
+		end(stats, err)
 		return err
 	}
 	var list []netip.Addr
@@ -197,9 +202,23 @@ func (h *hostSearcher) echo(ctx context.Context, f *onlink.Finder, left func(net
 		if set.Len() == 0 {
 			continue
 		}
-		_, e := f.Echo(ctx, "", capture.Plan{Addrs: set, Seed: rand.Uint64(), Skip: left},
+		end := h.write(ctx, "echo", rangesText(set))
+		stats, e := f.Echo(ctx, "", capture.Plan{Addrs: set, Seed: rand.Uint64(), Skip: left},
 			func(x onlink.Host) { tell(x.Addr, true) })
+		end(stats, e)
 		err = errors.Join(err, e)
 	}
 	return err
+}
+
+// write writes down what is asked by echo, and gives what ends that. A call to all
+// nodes reaches each address that may be on the link.
+func (h *hostSearcher) write(ctx context.Context, method, addrs string) func(onlink.Stats, error) {
+	if h.kept == nil {
+		return func(onlink.Stats, error) {}
+	}
+	id := h.kept.Begin(sent.Sweep{Method: method, Transport: "icmp", Addrs: addrs})
+	return func(stats onlink.Stats, err error) {
+		h.kept.End(id, endOf(ctx, stats.Targets, stats.Sent, err))
+	}
 }

@@ -126,7 +126,7 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 		discover := scope.sweeper(wiredDiscoverer{discoverer: p.sweeps.of(mannerOf(&cfg.Watches[i]).allow.Needs()),
 			outages: m.net.outages, connects: how.name == config.Connect})
 		sw.Sweeper, sw.Looker = discover, discover
-		p.searchOf(cfg, &cfg.Watches[i], &sw, m.net, lim, gate, log)
+		p.searchOf(cfg, &cfg.Watches[i], &sw, m.net, lim, gate, m.sent, log)
 		sw.Visitor, sw.Careful = wiredVisitor{sw.Visitor, m.net.outages}, wiredVisitor{sw.Careful, m.net.outages}
 		sc.Watches = append(sc.Watches, sw)
 	}

@@ -63,15 +63,20 @@ func (d loggedSweeper) Sweep(ctx context.Context, p capture.Plan, yield func(cap
 	id := d.log.Begin(sent.Sweep{Method: d.method, Transport: p.Network, Addrs: rangesText(p.Addrs),
 		Ports: ports.Of(p.Ports...).String(), Sources: d.sources})
 	stats, err := d.inner.Sweep(ctx, p, yield)
-	end := sent.Ended{Targets: stats.Targets, Tries: stats.Tries}
+	d.log.End(id, endOf(ctx, stats.Targets, stats.Tries, err))
+	return stats, err
+}
+
+// endOf says how a sweep ended.
+func endOf(ctx context.Context, targets, tries uint64, err error) sent.Ended {
+	end := sent.Ended{Targets: targets, Tries: tries}
 	switch {
 	case ctx.Err() != nil:
 		end.Why = "cut short"
 	case err != nil:
 		end.Why = err.Error()
 	}
-	d.log.End(id, end)
-	return stats, err
+	return end
 }
 
 // A loggedDiscoverer writes down each endpoint that is looked at, too.

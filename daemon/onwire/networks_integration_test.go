@@ -129,6 +129,12 @@ func TestNetworkThatCannotBeWalked(t *testing.T) {
 		t.Errorf("%d sweeps", n)
 	}
 	checkNetwork(t, wire.Frames(), hostA, hostC, hostD, hostE)
+
+	// Whoever was asked, or heard the call, can be told so.
+	d.until(t, "the log of what was sent", func() bool {
+		out, err := p.Sensor.Command(t.Context(), program(t), "explain", "--sent", hostQ, "--state-dir", d.dir).CombinedOutput()
+		return err == nil && strings.Contains(string(out), "all-nodes")
+	})
 }
 
 // TestNetworkWithoutCalls: all nodes are not called where that is not wanted.
