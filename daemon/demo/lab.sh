@@ -19,7 +19,7 @@ skip() {
 [ "$(id -u)" = 0 ] || skip "network namespaces need root"
 
 # Floors: what this version reaches, less what a slow machine may miss.
-min_tcp_products=115 min_udp_products=16 min_answers=2500
+min_tcp_products=120 min_udp_products=17 min_answers=3000 min_services=155
 
 dir=$(mktemp -d)
 ours=no # whether the lab was started here
@@ -83,13 +83,14 @@ go test -count=1 -tags lab -run 'TestLab|TestScanReadsCertificates' \
   ./probes/rpc ./probes/starttls ./daemon
 "$shared/corpus/grade.py" | tail -n 1 | tee "$dir/answers"
 
-python3 - "$dir" $min_tcp_products $min_udp_products $min_answers <<'P'
+python3 - "$dir" $min_tcp_products $min_udp_products $min_answers $min_services <<'P'
 import json, re, sys
 d, floors = sys.argv[1], list(map(int, sys.argv[2:]))
 tcp, udp = (json.load(open(f"{d}/{p}.json")) for p in ("tcp", "udp"))
 answers = int(re.search(r"right=(\d+)", open(f"{d}/answers").read())[1])
 wrong = sum(x[k].get("wrong", 0) for x in (tcp, udp) for k in ("service", "product", "version"))
-right = [tcp["product"].get("right", 0), udp["product"].get("right", 0), answers]
-print(f"lab: tcp_products={right[0]} udp_products={right[1]} wrong={wrong} answers={right[2]}")
+services = sum(x["service"].get("right", 0) for x in (tcp, udp))
+right = [tcp["product"].get("right", 0), udp["product"].get("right", 0), answers, services]
+print(f"lab: tcp_products={right[0]} udp_products={right[1]} wrong={wrong} answers={right[2]} services={right[3]}")
 sys.exit(wrong > 0 or any(r < f for r, f in zip(right, floors)))
 P
