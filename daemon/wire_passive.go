@@ -45,8 +45,10 @@ func newListener(cfg *config.Config, net *network, gate *config.Gate, p *parts, 
 		udp = udp.Union(cfg.Watches[i].UDPPorts)
 	}
 	own := cfg.Discovery.SourcePorts
-	w, err := passive.New(passive.Config{Interfaces: cfg.Passive.Interfaces, Overlaps: gate.Overlaps,
-		Contains: within(gate), UDPPorts: rangesOf(udp),
+	w, err := passive.New(passive.Config{Interfaces: cfg.Passive.Interfaces,
+		Promiscuous: len(cfg.Passive.Interfaces) > 0, // as at a mirror port
+		Overlaps:    gate.Overlaps,
+		Contains:    within(gate), UDPPorts: rangesOf(udp),
 		OwnPorts: passive.Range{Lo: own.First, Hi: own.Last}, Log: log})
 	if err != nil {
 		return nil, err
