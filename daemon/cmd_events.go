@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"sonde/daemon/internal/emit"
 	"sonde/daemon/internal/event"
-	"sonde/daemon/internal/inventory"
 	"sonde/daemon/internal/report"
 )
 
@@ -37,17 +37,19 @@ func newEventsCommand() *cobra.Command {
 		since    time.Duration
 		actions  []string
 		watch    string
+		severity string
 		afterSeq int64
 		schema   bool
 	)
 	c := &cobra.Command{
 		Use:   "events",
 		Short: "Show what was told",
-		Long: `Reads the state directory of a daemon, whether that runs or not, and shows the
-events that were committed there, oldest first. They do not depend on any sink.`,
+		Long: `Asks the running daemon for the events that were committed, or reads the state
+directory where none runs, oldest first. They do not depend on any sink.`,
 		Example: `  sonde events --since 24h
   sonde events -f -o json
   sonde events --action service.new --action service.gone
+  sonde events --severity warning --watch office
   sonde events --schema`,
 		Args: noArgs,
 		RunE: stoppable(func(c *cobra.Command, _ []string) error {
@@ -58,7 +60,12 @@ events that were committed there, oldest first. They do not depend on any sink.`
 			if err := oneOf("output", output, "text", "json", "ecs", "cef"); err != nil {
 				return err
 			}
-			dir, err := state.resolve()
+			if severity != "" {
+				if err := oneOf("severity", severity, severityNames()...); err != nil {
+					return err
+				}
+			}
+			src, err := state.source()
 			if err != nil {
 				return err
 			}
@@ -70,14 +77,14 @@ events that were committed there, oldest first. They do not depend on any sink.`
 					return err
 				}
 			}
-			v := eventView{format: formats[output], watch: watch, actions: map[event.Action]bool{}}
+			v := eventView{format: formats[output], watch: watch, least: slices.Index(severityNames(), severity), actions: map[event.Action]bool{}}
 			for _, a := range actions {
 				v.actions[event.Action(a)] = true
 			}
 			if since > 0 {
 				v.from = time.Now().Add(-since)
 			}
-			err = v.show(c.Context(), c.OutOrStdout(), dir, afterSeq, follow)
+			err = v.show(c.Context(), c.OutOrStdout(), src, afterSeq, follow)
 			if follow && errors.Is(err, context.Canceled) {
 				return nil // ended by the user
 			}
@@ -93,6 +100,7 @@ events that were committed there, oldest first. They do not depend on any sink.`
 	f.Int64Var(&afterSeq, "after", 0, "only events after this sequence `NUMBER`")
 	f.StringArrayVar(&actions, "action", nil, "only this `ACTION`, such as service.new; may be repeated")
 	f.StringVar(&watch, "watch", "", "only this watch")
+	f.StringVar(&severity, "severity", "", "only this `SEVERITY` and worse: info, notice, warning or error")
 	return c
 }
 
@@ -104,26 +112,34 @@ type eventView struct {
 	format  emit.Format // "" is text
 	from    time.Time
 	watch   string
+	least   int // the least severity, by its place in severityNames; -1: any
 	actions map[event.Action]bool
 }
 
+// severityNames are what --severity takes, the worst last.
+func severityNames() []string {
+	return []string{string(event.Info), string(event.Notice), string(event.Warning), string(event.Error)}
+}
+
 // show prints the events after a sequence number, and with follow those that
-// come. The store is opened anew while following, so that a daemon that starts
-// or stops meanwhile is no matter.
-func (v *eventView) show(ctx context.Context, w io.Writer, dir string, after int64, follow bool) error {
+// come. A daemon that starts or stops while it follows is no matter.
+func (v *eventView) show(ctx context.Context, w io.Writer, src *source, after int64, follow bool) error {
+	out := bufio.NewWriter(w)
 	for {
-		r, err := inventory.OpenReadOnly(ctx, dir)
+		list, last, err := src.events(ctx, after, emit.BatchSize)
 		if err != nil && (!follow || !errors.Is(err, os.ErrNotExist)) {
-			return err
+			return errors.Join(err, out.Flush())
 		}
-		if err == nil {
-			after, err = v.page(ctx, w, r, after)
-			if err = errors.Join(err, r.Close()); err != nil {
-				return err
+		for i := range list {
+			if err := v.line(out, list[i]); err != nil {
+				return errors.Join(err, out.Flush())
 			}
 		}
-		if !follow {
-			return nil
+		if after = last; len(list) > 0 {
+			continue
+		}
+		if err := out.Flush(); err != nil || !follow {
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -133,34 +149,14 @@ func (v *eventView) show(ctx context.Context, w io.Writer, dir string, after int
 	}
 }
 
-// page prints all events there are after a sequence number, and returns the
-// last one's.
-func (v *eventView) page(ctx context.Context, w io.Writer, r *inventory.Reader, after int64) (int64, error) {
-	out := bufio.NewWriter(w)
-	for {
-		rows, err := r.Events(ctx, after, emit.BatchSize)
-		if err != nil || len(rows) == 0 {
-			return after, errors.Join(err, out.Flush())
-		}
-		for i := range rows {
-			after = rows[i].Seq
-			if err := v.line(out, &rows[i]); err != nil {
-				return after, errors.Join(err, out.Flush())
-			}
-		}
-	}
-}
-
-func (v *eventView) line(w io.Writer, row *inventory.Row) error {
-	if len(v.actions) > 0 && !v.actions[row.Action] {
-		return nil
-	}
-	rec, err := emit.NewRecord(row.JSON)
+func (v *eventView) line(w io.Writer, text []byte) error {
+	rec, err := emit.NewRecord(text)
 	if err != nil {
 		return err
 	}
 	e := &rec.Event
-	if e.Timestamp.Before(v.from) || v.watch != "" && e.Watch != v.watch {
+	if len(v.actions) > 0 && !v.actions[e.Action] || slices.Index(severityNames(), string(e.Severity)) < v.least ||
+		e.Timestamp.Before(v.from) || v.watch != "" && e.Watch != v.watch {
 		return nil
 	}
 	if v.format != "" {

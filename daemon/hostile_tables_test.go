@@ -78,7 +78,7 @@ func TestTerminalsGetNoControlByte(t *testing.T) {
 	}
 	n := len(attackers)
 	for args, want := range map[string]int{
-		"inventory": n + 2, "inventory -o json": n, "events": 2 * n, "events -o json": 2 * n,
+		"inventory": n + 2, "inventory -o json": n, "inventory -o csv": n + 1, "events": 2 * n, "events -o json": 2 * n,
 		"events -o ecs": 2 * n, "events -o cef": 2 * n,
 	} {
 		var out, errOut bytes.Buffer

@@ -11,7 +11,7 @@
 // # Cost
 //
 // A listener has at most maxConnections, each with deadlines; a request has at
-// most maxHeader and maxBody bytes; readsAtOnce of them read the inventory, and
+// most maxHeader and maxBody bytes; readsAtOnce of them read the inventory, a page at a time, and
 // none holds it while its answer is sent. What must be asked of the sensor's own
 // loop is kept for a while, so that it takes at most a twentieth of the loop's
 // time.

@@ -88,11 +88,7 @@ func (s *Server) explain(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "%v", err)
 	}
-	g := s.now.Load()
-	if g == nil {
-		return nil, errBetween
-	}
-	done, err := s.read(r.Context())
+	g, done, err := s.reading(r)
 	if err != nil {
 		return nil, err
 	}

@@ -171,6 +171,8 @@ func (s *Server) readHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", answer(s.status))
 	mux.HandleFunc("GET /v1/explain", answer(s.explain))
+	mux.HandleFunc("GET /v1/inventory", answer(s.list))
+	mux.HandleFunc("GET /v1/events", answer(s.events))
 	s.handleLocal(mux)
 	return mux
 }

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"iter"
 	"net/netip"
+	"slices"
 	"strings"
+	"time"
 
 	"sonde/probes"
 )
@@ -16,7 +18,14 @@ type Filter struct {
 	Service string
 	Product string
 
-	// One endpoint, in any zone; the zero Addr chooses all.
+	// CPE chooses what has this one, or one that goes on behind it:
+	// "cpe:/a:openbsd" has all of that vendor.
+	CPE string
+	// FirstSeenFrom chooses what was seen first then or later, UnseenSince what
+	// was seen last before that.
+	FirstSeenFrom, UnseenSince time.Time
+
+	// One address, transport or port, in any zone.
 	Addr      netip.Addr
 	Transport probes.Transport
 	Port      uint16
@@ -32,11 +41,13 @@ type Filter struct {
 // last an error if reading fails midway.
 func (r *Reader) Endpoints(ctx context.Context, f Filter) iter.Seq2[Endpoint, error] {
 	return func(yield func(Endpoint, error) bool) {
-		text, values := f.query(r.schema)
+		text, values := f.query(r.schema, 0)
 		rows, err := r.db.QueryContext(ctx, text, values...)
 		if err == nil {
 			defer rows.Close()
-			err = collect(rows, func(found *row) bool { return yield(found.endpoint, nil) })
+			err = collect(rows, func(found *row) bool {
+				return !f.fits(&found.endpoint) || yield(found.endpoint, nil)
+			})
 		}
 		if err != nil {
 			yield(Endpoint{}, fmt.Errorf("read endpoints: %w", err))
@@ -44,8 +55,20 @@ func (r *Reader) Endpoints(ctx context.Context, f Filter) iter.Seq2[Endpoint, er
 	}
 }
 
-// query gives the question to a store of a schema that may be older than ours.
-func (f *Filter) query(schema int) (text string, values []any) {
+// There are the statuses of what is there.
+func There() []Status { return []Status{Candidate, Present} }
+
+// fits looks at what query does not ask for.
+func (f *Filter) fits(e *Endpoint) bool {
+	return f.CPE == "" || slices.ContainsFunc(e.Current.CPE, func(c string) bool {
+		rest, begins := strings.CutPrefix(c, f.CPE)
+		return begins && (rest == "" || rest[0] == ':')
+	})
+}
+
+// query gives the question to a store of a schema that may be older than ours,
+// for endpoints that come after one.
+func (f *Filter) query(schema int, after int64) (text string, values []any) {
 	columns, join := identityColumns, identityJoin
 	if schema < hasFingerprints {
 		columns, join = strings.Replace(columns, "f.text", "null", 1), join[:strings.LastIndex(join, "left join")]
@@ -67,6 +90,15 @@ func (f *Filter) query(schema int) (text string, values []any) {
 	}
 	if f.Product != "" {
 		and(`e.product = ?`, f.Product)
+	}
+	if after > 0 {
+		and(`e.id > ?`, after)
+	}
+	if !f.FirstSeenFrom.IsZero() {
+		and(`e.first_seen >= ?`, nanos(f.FirstSeenFrom))
+	}
+	if !f.UnseenSince.IsZero() {
+		and(`e.last_seen < ?`, nanos(f.UnseenSince))
 	}
 	if f.Addr.IsValid() {
 		and(`e.addr = ?`, f.Addr.String())
