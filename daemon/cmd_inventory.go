@@ -119,7 +119,10 @@ func inventoryTable(w io.Writer, services iter.Seq2[*control.Service, error]) er
 	fmt.Fprintln(t, "ENDPOINT\tSTATUS\tSERVICE\tVERSION\tWATCH\tFIRST SEEN\tLAST SEEN")
 	n := 0
 	for s, err := range services {
-		if err != nil {
+		switch {
+		case err != nil && n == 0:
+			return err // no table without a line
+		case err != nil:
 			return errors.Join(err, t.Flush())
 		}
 		n++
@@ -165,10 +168,15 @@ func inventoryCSV(w io.Writer, services iter.Seq2[*control.Service, error]) erro
 	out := csv.NewWriter(w)
 	err := out.Write([]string{"addr", "port", "transport", "zone", "watch", "status", "tunnel", "service", "product", "version",
 		"info", "hostname", "os", "device", "cpe", "strength", "outcome", "first_seen", "last_seen", "last_verified"})
+	n := 0
 	for s, bad := range services {
+		if bad != nil && n == 0 {
+			return bad // no table without a line
+		}
 		if err = errors.Join(err, bad); err != nil {
 			break
 		}
+		n++
 		row := []string{s.Addr.String(), strconv.Itoa(int(s.Port)), string(s.Transport), s.Zone, s.Watch, s.Status, string(s.Tunnel),
 			s.Service, s.Product, s.Version, s.Info, s.Hostname, s.OS, s.Device, strings.Join(s.CPE, " "), string(s.Strength),
 			string(s.Outcome), timeCell(s.FirstSeen), timeCell(s.LastSeen), timeCell(s.LastVerified)}

@@ -110,7 +110,7 @@ func (s *Server) explain(_ http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	if i := slices.IndexFunc(askers, func(a Asker) bool { return a.Zone == k.Zone }); i >= 0 {
 		x.Watch, x.Scope = askers[i].Watch, "watch "+askers[i].Watch+" asks it"
-		if err := x.plan(r.Context(), g, k); err != nil {
+		if err := x.plan(r.Context(), g, k, s.within); err != nil {
 			return nil, err
 		}
 		x.climb(g.Database, k, &askers[i].Manner)
@@ -161,13 +161,13 @@ func (x *Explanation) tell(g *Generation, e *inventory.Endpoint) {
 }
 
 // plan says when the endpoint is asked next, and why then.
-func (x *Explanation) plan(ctx context.Context, g *Generation, k event.Key) error {
-	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+func (x *Explanation) plan(ctx context.Context, g *Generation, k event.Key, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	p, err := g.Sensor.Next(ctx, k)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return refuse(http.StatusServiceUnavailable, "the sensor's loop does not answer within %s", lookWithin)
+		return refuse(http.StatusServiceUnavailable, "the sensor's loop does not answer within %s", within)
 	case err != nil:
 		return err
 	}

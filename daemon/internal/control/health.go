@@ -48,7 +48,7 @@ func (s *Server) judge(l *look) Health {
 		add("sensor", "", "%s", errBetween.Text)
 		return h
 	case errors.Is(l.err, context.DeadlineExceeded):
-		add("sensor", "", "the loop does not answer within %s", lookWithin)
+		add("sensor", "", "the loop does not answer within %s", s.within)
 	case l.err != nil:
 		add("sensor", "", "%v", l.err)
 	case l.overview.Held:

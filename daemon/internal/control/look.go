@@ -10,8 +10,9 @@ import (
 // How often the sensor's loop is asked.
 const (
 	// lookWithin is how long the loop has to answer. It comes round at least
-	// every second.
-	lookWithin = 3 * time.Second
+	// every second; on a machine that has much else to do, looking at a million
+	// services takes some more.
+	lookWithin = 10 * time.Second
 	// lookShare is the share of the loop's time that asking it may take: one in
 	// so many.
 	lookShare = 20
@@ -43,7 +44,7 @@ func (s *Server) look() *look {
 	if l := s.last; l != nil && l.of == g && time.Now().Before(l.until) {
 		return l
 	}
-	s.last = lookAt(g)
+	s.last = lookAt(g, s.within)
 	return s.last
 }
 
@@ -54,9 +55,9 @@ func (s *Server) forget() {
 	s.last = nil
 }
 
-func lookAt(g *Generation) *look {
+func lookAt(g *Generation, within time.Duration) *look {
 	// Not the context of who asks: the look is for the others too.
-	ctx, cancel := context.WithTimeout(context.Background(), lookWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	l := &look{of: g, at: time.Now()}
 	l.overview, l.err = g.Sensor.Overview(ctx)

@@ -89,6 +89,7 @@ type Server struct {
 	cfg     Config
 	now     atomic.Pointer[Generation] // nil: the daemon is between two
 	reads   chan struct{}              // one for each that reads the store
+	within  time.Duration              // the loop has to answer
 	metrics http.Handler
 
 	looking sync.Mutex // guards what follows
@@ -97,7 +98,7 @@ type Server struct {
 
 // NewServer returns a server that answers once Run is called.
 func NewServer(cfg Config) *Server {
-	s := &Server{cfg: cfg, reads: make(chan struct{}, readsAtOnce)}
+	s := &Server{cfg: cfg, within: lookWithin, reads: make(chan struct{}, readsAtOnce)}
 	s.metrics = s.newMetrics()
 	return s
 }

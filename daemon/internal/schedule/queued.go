@@ -10,22 +10,39 @@ type Queued struct {
 
 // Queued gives what waits, by watch. It takes one step per entry.
 func (q *Queue) Queued(now time.Time) map[string]Queued {
-	loads := map[string]Queued{}
+	all := map[string]*Queued{}
+	var (
+		name string
+		last *Queued // of name: many entries of a watch come in a row
+	)
 	for _, it := range q.items {
-		l := loads[it.Watch]
-		if it.Due.After(now) {
-			l.Later++
-		} else {
-			l.Due++
+		if last == nil || it.Watch != name {
+			name = it.Watch
+			if last = all[name]; last == nil {
+				last = &Queued{}
+				all[name] = last
+			}
 		}
-		first := &l.Visit
-		if it.Kind == Sweep {
-			first = &l.Sweep
-		}
-		if first.IsZero() || it.Due.Before(*first) {
-			*first = it.Due
-		}
-		loads[it.Watch] = l
+		last.add(&it.Entry, now)
 	}
-	return loads
+	out := make(map[string]Queued, len(all))
+	for name, l := range all {
+		out[name] = *l
+	}
+	return out
+}
+
+func (l *Queued) add(e *Entry, now time.Time) {
+	if e.Due.After(now) {
+		l.Later++
+	} else {
+		l.Due++
+	}
+	first := &l.Visit
+	if e.Kind == Sweep {
+		first = &l.Sweep
+	}
+	if first.IsZero() || e.Due.Before(*first) {
+		*first = e.Due
+	}
 }

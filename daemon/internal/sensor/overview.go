@@ -53,9 +53,10 @@ type UnderWay struct {
 	Asks      bool   // it still asks
 }
 
-// Overview tells what the sensor does. It looks at all that is known and all
-// that waits, some 0.2 s for a million services in which the loop does nothing
-// else: who asks often keeps what was told for a while. Any goroutine may call
+// Overview tells what the sensor does. It looks at all that is known and all that
+// waits, which takes about twice as long as judging the promises does, and the
+// loop does nothing else meanwhile: who asks often keeps what was told for a
+// while. Any goroutine may call
 // it; it fails when ctx ends or the sensor does not run.
 func (s *Sensor) Overview(ctx context.Context) (Overview, error) {
 	var v Overview
