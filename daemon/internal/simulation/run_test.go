@@ -109,6 +109,9 @@ func (p *play) start() {
 	database := p.w.database
 	_, err = p.store.Rematch(p.t.Context(), inventory.Matcher{Database: database, Engine: "1",
 		Again: func(was *probes.Observation) (probes.Observation, bool) {
+			if was.Port >= recordedPort && was.Evidence != nil && was.Addr.As4()[3] >= recordedFirst {
+				return p.w.recorded.again(database, was)
+			}
 			now := *was
 			now.Database = database
 			if was.Service == "x" && database == "database-2" { // which knows it

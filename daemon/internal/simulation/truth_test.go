@@ -18,8 +18,9 @@ const day = 24 * time.Hour
 // weeks is how long is simulated without SONDE_WEEKS, at half a minute each.
 const weeks = 1
 
-// TestTruth: in simulated weeks of a network of 30 hosts, with the noise that
-// sites have, each true change is told once, and nothing else is.
+// TestTruth: in simulated weeks of a network of 36 hosts, six of which say what
+// real servers were recorded to say, with the noise that sites have, each true
+// change is told once, and nothing else is.
 func TestTruth(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes half a minute")
@@ -35,9 +36,12 @@ func TestTruth(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		p := &play{t: t, w: newWorld(), dir: dir, begun: time.Now(), ports: 80, days: 7 * long}
+		p.w.recorded = record(t)
 		p.populate()
+		p.w.recorded.populate(p)
 		p.noises()
 		p.changes()
+		p.w.recorded.changes(p)
 		p.run(time.Duration(p.days)*day + 12*time.Hour)
 		s := p.judge()
 		t.Logf("simulation: days=%d visits=%d lost=%d restarts=%d changes=%d told=%d missed=%d doubled=%d false=%d silenced=%d",

@@ -35,6 +35,7 @@ type world struct {
 	cut      bool   // no way to anything
 	dark     bool   // all hosts are off
 	database string // what we ask with
+	recorded *recording
 	visits   int
 	lost     int
 }
@@ -56,6 +57,9 @@ type face struct {
 	service, product, version string
 	cert                      *probes.Certificate
 	strength                  probes.Strength
+
+	probe    string // drew the answer …
+	recorded []byte // … of a real server, which tells all else
 }
 
 func newWorld() *world {
@@ -128,6 +132,14 @@ func (w *world) answer(a netip.Addr, port uint16) probes.Observation {
 		return o
 	}
 	f := s.faces[w.rng.IntN(len(s.faces))]
+	if f.recorded != nil {
+		r := w.recorded.read(w.database, &f, port)
+		r.Addr, r.At, r.Asked = o.Addr, o.At, o.Asked
+		if f.probe != "NULL" {
+			r.Asked = append(r.Asked, f.probe)
+		}
+		return r
+	}
 	o.Outcome, o.Strength, o.Probe = probes.OutcomeAnswered, probes.Hard, "NULL"
 	if f.strength != "" {
 		o.Strength = f.strength
