@@ -72,7 +72,7 @@ func (s *statements) prepare(ctx context.Context, c *sql.Conn) error {
 		{&s.byMAC, `select addr, 1 from machines where zone = ?1 and mac = ?2 and mac <> '' and addr <> ?3
 				and status <> ''
 			union all select addr, 0 from machines where zone = ?1 and moving = ?2 and moving <> '' and addr <> ?3
-				and mac <> ?2
+				and mac is not ?2
 			limit 8`},
 		{&s.another, `select id, zone, addr, transport, port from endpoints
 			where zone = ?1 and addr = ?2 and status = 'present' and transport = 'tcp' and retired = 0
