@@ -16,7 +16,8 @@ import (
 // but what happens to all.
 const (
 	recordedFirst, recordedLast = 75, 80 // hosts
-	recordedPort, recordedPorts = 5, 25  // of each
+	recordedPort, recordedPorts = 5, 14  // of each, of which …
+	upgraded                    = 10     // … the first are upgraded, once
 )
 
 // newFamilies are what the first database lacks: what they recognise was
@@ -131,7 +132,7 @@ func (r *recording) populate(p *play) {
 		services := map[uint16]*service{}
 		for port := uint16(recordedPort); port < recordedPort+recordedPorts; port++ {
 			i := order[((n-recordedFirst)*7+int(port)*len(order)/recordedPorts)%len(order)]
-			if port < recordedPort+recordedPorts*2/3 {
+			if port < recordedPort+upgraded {
 				i = order[((n-recordedFirst)*recordedPorts+int(port))%len(r.newer)]
 			}
 			s := &service{faces: []face{r.answers[i]}}
@@ -149,13 +150,17 @@ func rank(first bool) int {
 }
 
 // changes lets a server be upgraded every two hours: what it answers from then
-// on is what another real one of that version did.
+// on is what another real one of that version did. None is upgraded twice, as a
+// return to what was seen before is no news.
 func (r *recording) changes(p *play) {
+	const hosts = recordedLast - recordedFirst + 1
 	last := time.Duration(p.days)*day - 14*time.Hour
-	k := 0
-	for at := day; at < last; at += 2 * time.Hour {
-		n := recordedFirst + k%(recordedLast-recordedFirst+1)
-		port := uint16(recordedPort + k/(recordedLast-recordedFirst+1)%(recordedPorts*2/3))
+	for k := range hosts * upgraded {
+		at := day + time.Duration(k)*2*time.Hour
+		if at > last {
+			return
+		}
+		n, port := recordedFirst+k%hosts, uint16(recordedPort+k/hosts)
 		p.change(at, func() {
 			s := p.host(n).ports[port]
 			r.now[s] = r.newer[r.now[s]]
@@ -164,6 +169,5 @@ func (r *recording) changes(p *play) {
 			return e.Cause == event.CauseTarget && e.Previous != nil && e.Evidence != nil &&
 				slices.Contains(e.Changed, "version") && e.Previous.Version != e.Endpoint.Version
 		}})
-		k++
 	}
 }
