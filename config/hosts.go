@@ -22,6 +22,7 @@ func defaultHosts() Hosts { return Hosts{Every: 10 * time.Minute, AllNodes: true
 const (
 	minHostsEvery = 10 * time.Second
 	maxHosts      = maxIPv6
+	maxEcho       = 1 << 22 // IPv4 addresses, a /10: a bit is held for each
 )
 
 // Walked says whether a target is small enough for each of its addresses to be
@@ -50,6 +51,9 @@ func checkWatchTargets(w *Watch) error {
 	small := slices.DeleteFunc(slices.Clone(w.Targets), func(r Range) bool { return !r.Walked() })
 	if err := CheckTargets(small, w.IAmAuthorised); err != nil {
 		return err
+	}
+	if n := NewAddrSet(small...).Len(); w.Hosts.Echo && n > maxEcho {
+		return fmt.Errorf("%d addresses are more than echo can ask (4,194,304, a /10); narrow the targets, or do without echo", n)
 	}
 	for _, r := range large {
 		if public := NewAddrSet(r).Minus(private).Ranges(); len(public) > 0 && !w.IAmAuthorised {

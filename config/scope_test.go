@@ -32,6 +32,7 @@ func TestScopeRules(t *testing.T) {
 		{"IPv6 /64 and addresses in it", w("a", "z", "'fd00::/64', 'fd00::5', 'fd00::1:0/112'") + "best_effort=true\n", "65537 IPv6 addresses"},
 		{"IPv6 /64 within a /48", w("a", "z", "'fd00::/48'") + w("b", "z", "'fd00::/64'"), ""},
 		{"two IPv6 /64", w("a", "z", "'fd00::/64'") + w("b", "z", "'fd00::/64'"), "neither is the more specific"},
+		{"echo of a /9", w("a", "z", "'10.0.0.0/9'") + "i_am_authorised=true\nbest_effort=true\necho=true\n", "more than echo can ask"},
 		{"public IPv6 /64", w("a", "z", "'2a00::/64'"), "2a00::/64 is not private"},
 		{"public IPv6 /64, authorised", w("a", "z", "'2a00::/64'") + "i_am_authorised=true\n", ""},
 		{"IPv6 in pieces", w("a", "z", "'fd00::/112', 'fd01::1'") + "i_am_authorised=true\n", "65537 IPv6 addresses"},

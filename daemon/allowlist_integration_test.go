@@ -31,15 +31,23 @@ func (p seen) String() string { return fmt.Sprintf("%s %s -> %s", p.proto, p.src
 func (p seen) frame() []byte {
 	b := make([]byte, 12, 100)
 	body := make([]byte, 20)
-	proto := byte(6)
-	if p.proto == "udp" {
+	var proto byte
+	switch {
+	case p.proto == "udp":
 		proto, body = 17, append(make([]byte, 8), "hello"...)
 		binary.BigEndian.PutUint16(body[4:], uint16(len(body)))
-	} else {
+	case p.proto == "tcp":
+		proto = 6
 		body[12], body[13], body[14] = 5<<4, p.flags, 4 // header of 20 bytes, window 1,024
+	case p.src.Addr().Is4():
+		proto, body[0] = 1, 8
+	default:
+		proto, body[0] = 58, 128
 	}
-	binary.BigEndian.PutUint16(body, p.src.Port())
-	binary.BigEndian.PutUint16(body[2:], p.dst.Port())
+	if p.src.Port() > 0 {
+		binary.BigEndian.PutUint16(body, p.src.Port())
+		binary.BigEndian.PutUint16(body[2:], p.dst.Port())
+	}
 	if p.src.Addr().Is4() {
 		b = append(b, 8, 0, 0x45, 0, 0, byte(20+len(body)), 0, 0, 0, 0, 64, proto, 0, 0)
 	} else {
@@ -117,6 +125,7 @@ func TestSuricataTakesTheAllowlist(t *testing.T) {
 [[watch]]
 name = "lan"
 targets = ["10.0.0.0/24", "10.7.0.1-10.7.0.77", "fd00::/64"]
+echo = true
 exclude = ["10.0.0.9", "fd00::9"]
 tcp_ports = "1-1024,top:200"
 udp_ports = "53,161"
@@ -138,7 +147,8 @@ udp_ports = ""
 		t.Fatal(err)
 	}
 	b.WriteString("alert tcp any any -> any any (msg:\"a scan\"; flow:stateless; flags:S+; sid:1;)\n" +
-		"alert udp any any -> any any (msg:\"a datagram\"; sid:2;)\n")
+		"alert udp any any -> any any (msg:\"a datagram\"; sid:2;)\n" +
+		"alert icmp any any -> any any (msg:\"a ping\"; sid:3;)\n")
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "sonde.rules"), b.Bytes(), 0o644); err != nil {
 		t.Fatal(err)
@@ -155,6 +165,9 @@ udp_ports = ""
 		{"udp", at("10.0.0.7:161"), at("192.0.2.10:61001"), 0},
 		{"tcp", at("[2001:db8::10]:61000"), at("[fd00::abcd:1]:22"), syn},
 		{"tcp", at("192.0.2.10:61000"), at("10.1.0.5:443"), syn},
+		{"icmp", at("192.0.2.10:0"), at("10.0.0.5:0"), 0},
+		{"ipv6-icmp", at("[2001:db8::10]:0"), at("[ff02::1]:0"), 0},
+		{"ipv6-icmp", at("[2001:db8::10]:0"), at("[fd00::abcd:2]:0"), 0},
 	}
 	loud := []seen{
 		{"tcp", at("192.0.2.10:40000"), at("10.0.0.15:22"), syn},           // no source port of discovery
@@ -163,6 +176,9 @@ udp_ports = ""
 		{"tcp", at("192.0.2.10:61000"), at("10.7.0.78:22"), syn},           // no target
 		{"tcp", at("192.0.2.10:61000"), at("10.1.0.5:22"), syn},            // no port of the watch
 		{"udp", at("192.0.2.10:61001"), at("10.0.0.15:69"), 0},             // likewise
+		{"icmp", at("192.0.2.10:0"), at("10.1.0.5:0"), 0},                  // its watch sends no echo
+		{"icmp", at("192.0.2.11:0"), at("10.0.0.15:0"), 0},                 // somebody else
+		{"ipv6-icmp", at("[2001:db8::10]:0"), at("[fd00::9]:0"), 0},        // excluded
 		{"tcp", at("[2001:db8::10]:61000"), at("[fd00::9]:22"), syn},       // excluded
 		{"tcp", at("[2001:db8::10]:61000"), at("[fd00:0:0:1::1]:22"), syn}, // no target
 	}

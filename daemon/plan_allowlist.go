@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"sonde/capture/frame"
 	"sonde/config"
 	"sonde/probes/ports"
 )
@@ -15,7 +16,7 @@ import (
 // An allowRow is what discovery of one watch and transport sends to addresses
 // of one family: what an intrusion detection system need not call a scan.
 type allowRow struct {
-	watch, transport string
+	watch, transport string // tcp, udp or icmp, which has no ports
 	sources          []netip.Addr
 	sourcePorts      string // "61000-61255", "any"
 	targets          []netip.Prefix
@@ -55,9 +56,25 @@ func allowRows(cfg *config.Config, sources []netip.Addr, reach reachFunc) ([]all
 					rows = append(rows, r)
 				}
 			}
+			if searched := echoed(cfg, w, r.targets, is4); len(searched) > 0 {
+				r.transport, r.sourcePorts, r.ports, r.targets = "icmp", "any", ports.Set{}, searched
+				rows = append(rows, r)
+			}
 		}
 	}
 	return rows, nil
+}
+
+// echoed gives where echo requests of a watch go, of the targets of one family: to
+// all of them, or to all nodes of a link.
+func echoed(cfg *config.Config, w *config.Watch, targets []netip.Prefix, is4 bool) (out []netip.Prefix) {
+	if w.Hosts.Echo {
+		out = append(out, targets...)
+	}
+	if w.Hosts.AllNodes && !is4 && len(cfg.Networks(w).Ranges()) > 0 {
+		out = append(out, netip.PrefixFrom(frame.AllNodes, frame.AllNodes.BitLen()))
+	}
+	return out
 }
 
 // sourcePortsOf gives the ports that discovery of a watch sends from: "any"
@@ -135,7 +152,7 @@ func writeSuricata(w io.Writer, rows []allowRow) error {
 			from[i] = s.String()
 		}
 		to := "any"
-		if s := suricataRange(r.ports.String()); len(s) <= suricataPorts {
+		if s := suricataRange(r.ports.String()); s != "" && len(s) <= suricataPorts {
 			to = "[" + s + "]"
 		}
 		for part := range slices.Chunk(r.targets, suricataTargets) {
