@@ -19,14 +19,16 @@ import (
 //   - One that was not seen before, or not for long, or had a service that went
 //     away, has all its ports asked now: a round. In each discover_every of a
 //     watch rounds ask one in freshShare of its addresses at most, and
-//     freshLeast if that is more. So a flood of forged sightings costs an eighth
-//     of a sweep, twice that in a span that falls badly.
+//     freshLeast if that is more; and settleAfter later once more, as a host that
+//     starts shows itself before it serves anything. So a flood of forged
+//     sightings costs a quarter of a sweep, twice that in a span that falls badly.
 //   - Services that are known there, and that fail or were not asked within
 //     verify_every, are asked now: once in remindEvery for each host.
 const (
 	freshShare  = 8
 	freshLeast  = 32
 	remindEvery = time.Minute
+	settleAfter = 2 * time.Minute
 
 	// awayLeast: a host that was not seen for so long, and for two sweeps, is as
 	// good as new. What is there shows itself in each sweep of its link.
@@ -52,6 +54,7 @@ type heardHost struct {
 // A freshness is the hosts of a watch that wait for their round.
 type freshness struct {
 	waiting []netip.Addr
+	later   []settling // to be asked once more, in the order of their time
 	from    time.Time // of the span that is counted
 	taken   int       // hosts in it
 }
@@ -70,6 +73,12 @@ func (w *Watch) holds(a netip.Addr) bool {
 
 // away is how long a host must not have been seen to be as good as new.
 func (w *Watch) away() time.Duration { return max(awayLeast, 2*w.discoverEvery()) }
+
+// A settling is a host that may just have been started.
+type settling struct {
+	addr netip.Addr
+	due  time.Time
+}
 
 // freshMost is how many hosts may have a round in one discover_every.
 func (w *Watch) freshMost() int {
@@ -143,7 +152,7 @@ func (s *Sensor) freshen(w *Watch, a netip.Addr, now time.Time) bool {
 		return false
 	}
 	f.taken++
-	f.waiting = append(f.waiting, a)
+	f.waiting, f.later = append(f.waiting, a), append(f.later, settling{a, now.Add(settleAfter)})
 	return true
 }
 
@@ -166,6 +175,9 @@ func (s *Sensor) startRounds(ctx context.Context) {
 	for name, f := range s.fresh {
 		if s.rounds >= roundsMost || ctx.Err() != nil {
 			return
+		}
+		for len(f.later) > 0 && !s.now().Before(f.later[0].due) {
+			f.waiting, f.later = append(f.waiting, f.later[0].addr), f.later[1:]
 		}
 		if len(f.waiting) == 0 || s.admitted[name].shut != "" {
 			continue

@@ -36,20 +36,21 @@ func hostsWorld(t *testing.T, open ...uint16) (*world, *store, Config) {
 func at(n int) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, byte(n >> 8), byte(n)}) }
 
 // A host that was not seen before has all its ports asked at once, and what
-// answers there is visited; one that is seen again soon, or is out of the
-// scope, has not.
+// answers there is visited; and again when it may have started all that it
+// serves. One that is seen again soon, or is out of the scope, has not.
 func TestSightedHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, s, cfg := hostsWorld(t, 22, 80)
 		w.sweepTime = time.Second
 		sensor := New(cfg)
 		sight := func(n int) func() { return func() { sensor.SightedHost("lan", at(n)) } }
-		runThis(t, sensor, 30*time.Second, map[time.Duration]func(){
-			time.Second: sight(7), 5 * time.Second: sight(7), 6 * time.Second: sight(256)})
-		if got := fmt.Sprint(w.swept); got != "[100]" {
-			t.Errorf("rounds over %s targets, want one over 100", got)
+		runThis(t, sensor, 3*time.Minute, map[time.Duration]func(){
+			time.Second: sight(7), 5 * time.Second: sight(7), 6 * time.Second: sight(256),
+			time.Minute: func() { w.set(90, "1.0") }})
+		if got := fmt.Sprint(w.swept); got != "[100 100]" {
+			t.Errorf("rounds over %s targets, want two over 100", got)
 		}
-		if v := w.visitsOf(22); len(v) == 0 || len(w.visitsOf(80)) == 0 || len(w.visitsOf(23)) > 0 {
+		if v := w.visitsOf(22); len(v) == 0 || len(w.visitsOf(80)) == 0 || len(w.visitsOf(90)) == 0 || len(w.visitsOf(23)) > 0 {
 			t.Errorf("visits %v", w.log)
 		}
 		k := keyOf(22)
@@ -111,13 +112,13 @@ func TestSightedHostReturns(t *testing.T) {
 		if e := s.endpoints[k]; e.Status != inventory.Present {
 			t.Errorf("the service that came back is %v; %v, told %v", e.Status, w.log, s.told())
 		}
-		if len(w.swept) != 1 {
-			t.Errorf("rounds over %d targets, want one", w.swept)
+		if len(w.swept) != 2 {
+			t.Errorf("rounds over %d targets, want two", w.swept)
 		}
 	})
 }
 
-// A flood of forged hosts has an eighth of the watch asked, once in each
+// A flood of forged hosts has an eighth of the watch asked, twice in each
 // discover_every, in bounded memory.
 func TestSightedHostFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -137,7 +138,7 @@ func TestSightedHostFlood(t *testing.T) {
 		for _, n := range w.swept {
 			sum += n
 		}
-		if want := 256 / freshShare * 100; sum != want {
+		if want := 2 * 256 / freshShare * 100; sum != want {
 			t.Errorf("%d targets were asked, want %d", sum, want)
 		}
 		if len(sensor.heard) > 256 || sensor.missed.Load() == 0 {

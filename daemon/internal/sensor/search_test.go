@@ -63,7 +63,7 @@ func TestSearch(t *testing.T) {
 		if got, _ := s.after(began); !slices.Equal(got, []time.Duration{0, 10 * time.Minute, 20 * time.Minute}) {
 			t.Errorf("searches after %v", got)
 		}
-		if !slices.Equal(w.swept, []int{100, 100, 100}) {
+		if !slices.Equal(w.swept, []int{100, 100, 100, 100, 100, 100}) {
 			t.Errorf("rounds over %d targets", w.swept)
 		}
 	})
