@@ -60,13 +60,23 @@ func speak(t *testing.T, p *capturetest.Pair, from, to string) {
 	})
 }
 
+// arrive gives the target one more address, which may be used at once.
+func arrive(t *testing.T, p *capturetest.Pair, addr string) {
+	t.Helper()
+	if netip.MustParseAddr(addr).Is4() {
+		p.Far.Address(t, addr+"/26")
+		return
+	}
+	p.Target.IP(t, "address", "add", addr+"/64", "dev", p.Far.Name, "nodad")
+}
+
 // TestNewHostOnLink: a host that is seen for the first time, and one that is seen
 // again after its services were gone, have all their ports asked well before the next
 // sweep, and what they serve is told.
 func TestNewHostOnLink(t *testing.T) {
-	for _, host := range []struct{ name, addr, prefix, sensor string }{
-		{"arp", "198.18.7.9", "198.18.7.9/26", "198.18.7.1"},
-		{"nd", "2001:db8:77::9", "2001:db8:77::9/64", "2001:db8:77::1"},
+	for _, host := range []struct{ name, addr, sensor string }{
+		{"arp", "198.18.7.9", "198.18.7.1"},
+		{"nd", "2001:db8:77::9", "2001:db8:77::1"},
 	} {
 		t.Run(host.name, func(t *testing.T) {
 			p := onLink(t)
@@ -77,7 +87,7 @@ func TestNewHostOnLink(t *testing.T) {
 				return func(e *event.Event) bool { return e.Action == a && endpointOf(e).String() == at }
 			}
 
-			p.Far.Address(t, host.prefix)
+			arrive(t, p, host.addr)
 			stop := serve(t, p.Target, at, ssh)
 			speak(t, p, host.addr, host.sensor)
 			if e := d.await(t, "service.new", told(event.ServiceNew)); e.Confirmations < 2 {

@@ -55,8 +55,8 @@ type heardHost struct {
 type freshness struct {
 	waiting []netip.Addr
 	later   []settling // to be asked once more, in the order of their time
-	from    time.Time // of the span that is counted
-	taken   int       // hosts in it
+	from    time.Time  // of the span that is counted
+	taken   int        // hosts in it
 }
 
 // SightedHost takes that a host of a watch was seen, on whatever port. It does
