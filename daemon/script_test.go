@@ -26,7 +26,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"sonde": main})
+	testscript.Main(m, map[string]func(){"sonde": main, "ask": askMain, "besiege": besiegeMain, "handed": handedMain})
 }
 
 // TestScript runs the program as people do: testdata/script has one file per

@@ -64,6 +64,9 @@ func (d *daemon) openControl(ctx context.Context) (end func() error, err error) 
 	if c.Listen.IsValid() {
 		cfg.Local = open.local(c.Listen.String())
 	}
+	for name := range handed {
+		d.log.Warn("the service manager hands over a socket that has no use", "name", name, "known", "read, act")
+	}
 	if err := errors.Join(open.err, closeAll(handed)); err != nil {
 		return nil, errors.Join(err, open.close())
 	}

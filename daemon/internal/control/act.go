@@ -195,7 +195,7 @@ func (s *Server) pause(ctx context.Context, g *Generation, c *Command) (any, err
 			return nil, err
 		}
 	}
-	return &Done{"paused: " + strings.Join(list, ", ") + holds(c, now)}, nil
+	return &Done{"paused: " + strings.Join(list, ", ") + holds(c, now)}, s.obeyed(ctx, g)
 }
 
 // resume takes pauses back.
@@ -216,7 +216,23 @@ func (s *Server) resume(ctx context.Context, g *Generation, c *Command) (any, er
 	if len(resumed) == 0 {
 		return nil, refuse(http.StatusConflict, "not paused: %s", strings.Join(list, ", "))
 	}
-	return &Done{"resumed: " + strings.Join(resumed, ", ")}, nil
+	return &Done{"resumed: " + strings.Join(resumed, ", ")}, s.obeyed(ctx, g)
+}
+
+// obeyed waits until the loop obeys an order that is stored: once a pause is
+// answered nothing more begins, and what is under way was told to end. A sensor
+// that is about to end obeys at its next start.
+func (s *Server) obeyed(ctx context.Context, g *Generation) error {
+	ctx, cancel := context.WithTimeout(ctx, s.within)
+	defer cancel()
+	switch err := g.Sensor.Obey(ctx); {
+	case errors.Is(err, sensor.ErrNotRunning):
+		return nil
+	case errors.Is(err, context.DeadlineExceeded):
+		return refuse(http.StatusServiceUnavailable, "the order is stored, but the sensor's loop does not answer within %s", s.within)
+	default:
+		return err
+	}
 }
 
 // silence keeps events of a target from all but the event file for a while.

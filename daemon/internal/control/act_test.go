@@ -50,6 +50,12 @@ func TestPauseAndResume(t *testing.T) {
 	if n := len(b.gen.Orders.Orders()); n != 0 {
 		t.Errorf("%d orders are left", n)
 	}
+	b.within = 100 * time.Millisecond
+	b.sensor.set(func(f *fake) { f.hangs = true })
+	refusedWith(t, b.actor().Post(t.Context(), "/v1/pause", &Command{Target: "lan"}, &done), 503, "is stored, but the sensor's loop does not answer within 100ms")
+	if _, on := b.gen.Orders.Paused("lan"); !on {
+		t.Error("what is said to be stored is not")
+	}
 }
 
 // TestSilence: a target that is written otherwise is the same when it is taken

@@ -61,6 +61,11 @@ func (f *fake) Verify(_ context.Context, k event.Key) (probes.Observation, error
 	return f.saw, f.err
 }
 
+func (f *fake) Obey(ctx context.Context) error {
+	_, err := f.Overview(ctx)
+	return err
+}
+
 func (f *fake) Release(_ context.Context, h event.Host) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -43,6 +43,7 @@ type Sensor interface {
 	Next(ctx context.Context, k event.Key) (sensor.Plan, error)
 	Verify(ctx context.Context, k event.Key) (probes.Observation, error)
 	Release(ctx context.Context, h event.Host) error
+	Obey(ctx context.Context) error
 }
 
 // A Generation is what the daemon works with under one configuration. It is

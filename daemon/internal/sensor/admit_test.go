@@ -194,6 +194,15 @@ func TestVerifyIsFirst(t *testing.T) {
 		}, 2 * time.Minute: func() {
 			asks.Wait()
 			o.set(true)
+			asks.Go(func() {
+				begun := time.Now()
+				if err := sensor.Obey(t.Context()); err != nil || time.Since(begun) > 0 {
+					t.Errorf("obeys after %v, %v", time.Since(begun), err)
+				}
+				if v, err := sensor.Overview(t.Context()); err != nil || v.Watches[0].Shut != "paused" {
+					t.Errorf("once it obeys: %+v, %v", v, err)
+				}
+			})
 		}, 3 * time.Minute: func() {
 			asks.Go(func() {
 				if _, err := sensor.Verify(t.Context(), keyOf(1)); !errors.Is(err, ErrShut) {

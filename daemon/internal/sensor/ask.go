@@ -43,6 +43,17 @@ func (s *Sensor) do(ctx context.Context, f func()) error {
 	}
 }
 
+// Obey returns once the loop has come round, and so obeys what operators ordered
+// before. Any goroutine may call it.
+func (s *Sensor) Obey(ctx context.Context) error {
+	for range 2 { // orders are looked at after what is asked
+		if err := s.do(ctx, func() {}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // watchOf gives the watch that asks an endpoint, or nil.
 func (s *Sensor) watchOf(k event.Key) *Watch {
 	for _, w := range s.watches {
