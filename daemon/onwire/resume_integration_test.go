@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"sonde/capture/capturetest"
 	"sonde/daemon/internal/event"
@@ -33,13 +32,14 @@ discover_every = "1h"
 // TestKilledSweepGoesOn kills the daemon in the middle of a sweep. The next one
 // asks only what is left, and both together find everything, once each.
 func TestKilledSweepGoesOn(t *testing.T) {
-	// Long enough for some marks, and not for the end of the sweep.
-	for method, after := range map[string]time.Duration{"syn": 4 * time.Second, "connect": 8 * time.Second} {
-		t.Run(method, func(t *testing.T) { killedSweepGoesOn(t, method, after) })
+	// So many are asked in more time than it takes to tell how far it is, and are
+	// not all. Each of 500 packets a second is of one target.
+	for method, enough := range map[string]int{"syn": 1500, "connect": 2500} {
+		t.Run(method, func(t *testing.T) { killedSweepGoesOn(t, method, enough) })
 	}
 }
 
-func killedSweepGoesOn(t *testing.T, method string, after time.Duration) {
+func killedSweepGoesOn(t *testing.T, method string, enough int) {
 	p := ground(t)
 	var want []string
 	for i := range 16 {
@@ -50,7 +50,7 @@ func killedSweepGoesOn(t *testing.T, method string, after time.Duration) {
 	wire := capturetest.RecordReceived(t, p.Far)
 	d := start(t, p.Sensor, many+"[discovery]\nmethod = '"+method+"'\n")
 	d.awaitLog(t, "sweep begins", "transport=tcp")
-	time.Sleep(after)
+	d.until(t, "part of the sweep", func() bool { return len(asked(wire, method)) >= enough })
 	if err := d.cmd.Process.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
