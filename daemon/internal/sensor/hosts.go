@@ -10,6 +10,7 @@ import (
 	"sonde/capture"
 	"sonde/daemon/internal/event"
 	"sonde/daemon/internal/schedule"
+	"sonde/probes"
 )
 
 // A host that is seen is a hint, as a service is: ARP, neighbour discovery,
@@ -128,7 +129,10 @@ func (s *Sensor) remind(h hostID, was *heardHost, now time.Time) bool {
 	was.reminded = now
 	for _, key := range keys {
 		k := s.known[key]
-		if k.fails == 0 && now.Sub(k.visited) <= s.watches[k.watch].VerifyEvery {
+		// One that refuses us does not do so for want of its host, and is not to be
+		// asked more often for it.
+		well := k.fails == 0 || k.outcome == probes.OutcomeBlocked
+		if well && now.Sub(k.visited) <= s.everyOf(key, &k) {
 			continue
 		}
 		s.queue.Put(schedule.Entry{ID: schedule.ID{Key: key}, Watch: k.watch, Kind: schedule.Verify,

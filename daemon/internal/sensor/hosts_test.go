@@ -65,14 +65,15 @@ func TestSightedHost(t *testing.T) {
 // most once a minute; that alone is no reason to ask all its ports.
 func TestSightedHostReminds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, s, cfg := hostsWorld(t, 22, 23)
+		w, s, cfg := hostsWorld(t, 22, 23, 24)
 		now := time.Now()
-		for port, last := range map[uint16]time.Time{22: now, 23: now.Add(-verifyEvery * 9 / 10)} {
+		for port, last := range map[uint16]time.Time{22: now, 23: now.Add(-verifyEvery * 9 / 10), 24: now} {
 			k := keyOf(port)
 			k.Addr = at(3)
 			s.endpoints[k] = inventory.Endpoint{Key: k, Watch: "lan", Status: inventory.Present, LastVisited: last}
 		}
 		w.outcome[22] = probes.OutcomeUnreachable // the host is switched off ...
+		w.outcome[24] = probes.OutcomeBlocked
 		sensor := New(cfg)
 		plan := map[time.Duration]func(){}
 		for i := range 200 { // ... and somebody forges it
@@ -87,8 +88,8 @@ func TestSightedHostReminds(t *testing.T) {
 			}
 			return n
 		}
-		if a, b := between(22), between(23); a != 1 || b != 0 {
-			t.Errorf("%d visits of what fails and %d of what is fresh, want 1 and 0", a, b)
+		if a, b, c := between(22), between(23), between(24); a != 1 || b != 0 || c != 0 {
+			t.Errorf("%d visits of what fails, %d of what is fresh and %d of what refuses us, want 1, 0 and 0", a, b, c)
 		}
 		if len(w.swept) > 0 {
 			t.Errorf("rounds over %d targets, want none", w.swept)
