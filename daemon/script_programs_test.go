@@ -63,6 +63,8 @@ const besiegers = 100
 //	exec besiege state/read.sock &siege&
 func besiegeMain() {
 	path := os.Args[1]
+	over := make(chan os.Signal, 1)
+	signal.Notify(over, os.Interrupt) // before anybody is told that it has begun
 	begun := make(chan struct{})
 	for i := range 4 * besiegers {
 		go func() {
@@ -76,8 +78,6 @@ func besiegeMain() {
 		<-begun
 	}
 	fmt.Println("besieged")
-	over := make(chan os.Signal, 1)
-	signal.Notify(over, os.Interrupt)
 	<-over
 }
 
@@ -107,6 +107,8 @@ func besiege(path string, how int) {
 //	exec handed DIR run -c sonde.toml &sonde&
 func handedMain() {
 	dir := os.Args[1]
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, os.Interrupt)
 	var files []*os.File
 	for _, name := range []string{"read", "act", "other"} {
 		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: dir + "/" + name, Net: "unix"})
@@ -124,8 +126,6 @@ func handedMain() {
 	cmd := exec.Command("sh", append([]string{"-c", `LISTEN_PID=$$ exec sonde "$@"`, "sonde"}, os.Args[2:]...)...)
 	cmd.Env = append(os.Environ(), "LISTEN_FDS=3", "LISTEN_FDNAMES=read:act:other")
 	cmd.ExtraFiles, cmd.Stdout, cmd.Stderr = files, os.Stdout, os.Stderr
-	told := make(chan os.Signal, 1)
-	signal.Notify(told, os.Interrupt)
 	err := cmd.Start()
 	if err == nil {
 		go func() { <-told; _ = cmd.Process.Signal(syscall.SIGTERM) }()
