@@ -13,7 +13,7 @@ FUZZTIME ?= 3s
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := build
-.PHONY: help build run demo lab test race lint fuzz bench bench-match bench-probe bench-sweep bench-store promises simulation integration crash crash-part cross man package reproducible check clean
+.PHONY: help build run demo lab test race lint fuzz bench bench-match bench-probe bench-sweep bench-store promises simulation integration crash crash-part cross man package reproducible appliance check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -121,7 +121,10 @@ package: ## .deb and .rpm for amd64 and arm64 in bin/package; lintian and rpmlin
 reproducible: ## build the packages of what is committed twice, and compare
 	systemd/package/reproduce.sh
 
-check: build cross lint race fuzz integration crash-part demo lab package reproducible ## everything that CI runs
+appliance: ## boot a Debian, install the package, and check what it promises (root, debootstrap, systemd-container)
+	systemd/appliance/appliance.sh
+
+check: build cross lint race fuzz integration crash-part demo lab package reproducible appliance ## everything that CI runs
 
 clean: ## remove what the build made
 	rm -rf bin

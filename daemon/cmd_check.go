@@ -76,12 +76,12 @@ func readConfig(path string) (*config.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("host name: %w; set sensor.name", err)
 	}
-	dir, err := defaultStateDir()
+	dir, err := defaultStateDir(path)
 	if err != nil && cfg.Sensor.StateDir == "" {
 		return nil, err
 	}
 	placeEvents(cfg, os.Getenv)
-	cfg.Resolve(hostname, dir, defaultRuntimeDir())
+	cfg.Resolve(hostname, dir, defaultRuntimeDir(path))
 	return cfg, nil
 }
 

@@ -79,7 +79,7 @@ to a JSON file and to syslog.`,
 		newCheckCommand(), newPlanCommand(), newStatusCommand(), newVerifyCommand(), newPauseCommand(), newResumeCommand(),
 		newSilenceCommand(), newReleaseCommand(), newReloadCommand(), newInventoryCommand(), newEventsCommand(), newExplainCommand(),
 		newVersionCommand(),
-		newBackupCommand(), newRestoreCommand(), newManCommand(),
+		newBackupCommand(), newRestoreCommand(), newInitCommand(), newManCommand(),
 	)
 	return root
 }

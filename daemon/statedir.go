@@ -13,8 +13,8 @@ import (
 // defaultStateDir is where the inventory lives when nothing else is said: the
 // service's directory for root and under systemd, else one of the user's own,
 // after the XDG base directory specification.
-func defaultStateDir() (string, error) {
-	if os.Getenv("STATE_DIRECTORY") != "" || os.Geteuid() == 0 {
+func defaultStateDir(configFile string) (string, error) {
+	if os.Getenv("STATE_DIRECTORY") != "" || ofService(configFile) {
 		return config.DefaultStateDir(os.Getenv), nil
 	}
 	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
@@ -25,6 +25,13 @@ func defaultStateDir() (string, error) {
 		return "", fmt.Errorf("state directory: %w; set sensor.state_dir or --state-dir", err)
 	}
 	return filepath.Join(home, ".local", "state", "sonde"), nil
+}
+
+// ofService says whether the service is meant, and not a daemon of the user's own:
+// by root, or by whoever names the service's configuration, who may be in one of
+// its groups.
+func ofService(configFile string) bool {
+	return os.Geteuid() == 0 || filepath.Clean(configFile) == systemConfig
 }
 
 // placeEvents puts the event file into the directory for logs that systemd made
@@ -39,8 +46,8 @@ func placeEvents(cfg *config.Config, getenv func(string) string) {
 
 // defaultRuntimeDir is where the sockets of a service are, for root and under
 // systemd; "" for a user, whose sockets are in the state directory.
-func defaultRuntimeDir() string {
-	if os.Getenv("RUNTIME_DIRECTORY") != "" || os.Geteuid() == 0 {
+func defaultRuntimeDir(configFile string) string {
+	if os.Getenv("RUNTIME_DIRECTORY") != "" || ofService(configFile) {
 		return config.DefaultRuntimeDir(os.Getenv)
 	}
 	return ""

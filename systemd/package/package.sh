@@ -3,7 +3,8 @@
 # Builds the .deb and the .rpm of each architecture (amd64, arm64) into OUT. The
 # same sources give the same bytes, wherever and whenever they are built.
 # With BINARY set, that program is packed instead of one that is built here, under
-# PACKAGE_VERSION.
+# PACKAGE_VERSION, with the documents of the program DOCS_BINARY. PACKAGERS are deb
+# and rpm.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 umask 022
@@ -95,7 +96,9 @@ for ARCH in "$@"; do
   fi
   if [ ! -d "$work/common" ]; then
     native=$($go env GOHOSTARCH)
-    if [ "$ARCH" != "$native" ]; then build "$native" "$work/native"; else cp "$STAGE/sonde" "$work/native"; fi
+    if [ -n "${DOCS_BINARY:-}" ]; then
+      cp "$DOCS_BINARY" "$work/native"
+    elif [ "$ARCH" != "$native" ]; then build "$native" "$work/native"; else cp "$STAGE/sonde" "$work/native"; fi
     common "$work/native" "$work/common"
   fi
   cp -r "$work/common/." "$STAGE"
@@ -105,8 +108,11 @@ for ARCH in "$@"; do
   for f in "$STAGE"/man/man?/*; do
     echo "  - {src: $f, dst: /usr/share/man/$(basename "$(dirname "$f")")/$(basename "$f"), type: doc, packager: rpm}"
   done > "$work/pages"
-  sed "/puts each page here/r $work/pages" systemd/package/nfpm.yaml > "$work/nfpm.yaml"
-  for packager in deb rpm; do
+  for f in systemd/siem/*; do
+    echo "  - {src: $f, dst: /usr/share/doc/sonde/siem/$(basename "$f"), type: doc, packager: rpm, file_info: {mode: 0644}}"
+  done >> "$work/pages"
+  sed "/puts each page and each recipe here/r $work/pages" systemd/package/nfpm.yaml > "$work/nfpm.yaml"
+  for packager in ${PACKAGERS:-deb rpm}; do
     tool nfpm package --config "$work/nfpm.yaml" --packager $packager --target "$out"
   done
 done

@@ -36,6 +36,9 @@ func Restore(ctx context.Context, dir, from string, now time.Time) (kept string,
 	if err := prepareRestore(ctx, from, part, now); err != nil {
 		return "", errors.Join(openError(from, err), removeIfThere(part))
 	}
+	if err := errors.Join(giveTo(dir, part), giveTo(dir, lock.Name())); err != nil {
+		return "", openError(part, errors.Join(err, removeIfThere(part)))
+	}
 	if kept, err = setAside(ctx, path, path+beforeRestore); err != nil {
 		return "", openError(path, errors.Join(err, removeIfThere(part)))
 	}

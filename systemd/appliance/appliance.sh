@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# usage: systemd/appliance/appliance.sh
+# Boots a Debian in a container, installs the package as an operator would, and
+# checks from inside that it is what it promises: ready, confined, watched,
+# upgraded and downgraded without a loss, purged without a trace. Ends with one
+# line that says so. As root; needs debootstrap, systemd-nspawn, git and Go.
+#
+# APPLIANCE_CACHE (default: a folder in $TMPDIR or /tmp) keeps the bare Debian
+# between runs. Packets go no further than two network namespaces of its own.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+here=$PWD/systemd/appliance
+cache=${APPLIANCE_CACHE:-${TMPDIR:-/tmp}/sonde-appliance-cache}
+mirror=${APPLIANCE_MIRROR:-http://deb.debian.org/debian}
+go=${GO:-go}
+
+# The last commit whose store has schema 2: the upgrade begins there.
+old_commit=e7af8c8
+
+die() { echo "appliance: $*" >&2; exit 1; }
+[ "$(id -u)" = 0 ] || die "needs root"
+for c in debootstrap systemd-nspawn ip openssl python3 git; do
+  command -v "$c" > /dev/null || die "needs $c (see .ci/run)"
+done
+
+net=sonde-app-$$ peer=sonde-peer-$$
+work=$(mktemp -d -p "${TMPDIR:-/tmp}" sonde-appliance.XXXXXX)
+started=()
+cleanup() {
+  for p in "${started[@]}"; do kill "$p" 2> /dev/null || true; done
+  ip netns del "$net" 2> /dev/null || true
+  ip netns del "$peer" 2> /dev/null || true
+  rm -rf "$work"
+}
+trap cleanup EXIT
+
+# The bare system, made once.
+include=systemd,systemd-sysv,dbus,iproute2,procps,jq,libcap2-bin,openssh-server
+base=$cache/bookworm-1
+if [ ! -e "$base.done" ]; then
+  echo "appliance: debootstrap into $cache"
+  rm -rf "$base"
+  mkdir -p "$cache"
+  debootstrap --variant=minbase --include=$include bookworm "$base" "$mirror" > "$work/debootstrap.log" 2>&1 ||
+    { tail -20 "$work/debootstrap.log"; die "debootstrap failed"; }
+  rm -f "$base"/var/cache/apt/archives/*.deb
+  touch "$base.done"
+fi
+root=$work/root
+cp -a --reflink=auto "$base" "$root"
+
+# The packages: as it is now, the same under a higher version, and an older one.
+export LC_ALL=C
+share=$work/share
+mkdir -p "$share" "$work/old"
+pack() { # NAME VERSION BINARY
+  PACKAGE_VERSION=$2 BINARY=$3 DOCS_BINARY=$work/sonde PACKAGERS=deb systemd/package/package.sh "$work/pack-$1" "$(go env GOARCH)" > "$work/$1.log" 2>&1 ||
+    { cat "$work/$1.log"; die "no package $1"; }
+  cp "$work/pack-$1"/*.deb "$share/$1.deb"
+}
+export CGO_ENABLED=0 GOFLAGS=-buildvcs=false
+$go build -trimpath -ldflags "-s -w -X main.version=1.0.0" -o "$work/sonde" ./daemon
+$go build -trimpath -tags faultpoints -ldflags "-s -w" -o "$share/sonde-hangs" ./daemon
+git archive "$old_commit" | tar -x -C "$work/old" || die "no commit $old_commit: a shallow clone?"
+(cd "$work/old" && $go build -trimpath -ldflags "-s -w -X main.version=0.9.0" -o "$work/sonde-old" ./daemon)
+pack new 1.0.0 "$work/sonde"
+pack newer 1.0.1 "$work/sonde"
+pack old 0.9.0 "$work/sonde-old"
+
+# The network: the container in one namespace, servers and receivers in another.
+ip netns add "$net"
+ip netns add "$peer"
+ip link add sonde0 netns "$net" type veth peer name peer0 netns "$peer"
+ip -n "$net" addr add 198.18.77.1/24 dev sonde0
+ip -n "$peer" addr add 198.18.77.2/24 dev peer0
+for n in "$net:lo" "$net:sonde0" "$peer:lo" "$peer:peer0"; do ip -n "${n%:*}" link set "${n#*:}" up; done
+
+mkdir "$work/tls"
+cd "$work/tls"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=appliance-ca \
+  -keyout ca.key -out ca.crt 2> /dev/null
+for name in server sensor; do
+  openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=$name -keyout $name.key -out $name.csr 2> /dev/null
+  printf 'subjectAltName=IP:198.18.77.2\n' > ext
+  openssl x509 -req -in $name.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -extfile ext -out $name.crt 2> /dev/null
+done
+cp ca.crt sensor.crt sensor.key "$share"
+cd "$work"
+in_peer() { ip netns exec "$peer" "$@" > /dev/null 2>&1 & started+=($!); }
+in_peer python3 "$here/peer.py" "$work/tls" "$share"
+
+# In a private name space of mounts /run/systemd is a tmpfs, which nspawn wants
+# and not every machine that has no systemd has.
+cp "$here/inside.sh" "$share/inside.sh"
+cat > "$root/etc/systemd/system/appliance.service" << 'END'
+[Unit]
+After=multi-user.target dbus.service
+[Service]
+Type=oneshot
+ExecStart=/bin/bash /appliance/inside.sh
+StandardOutput=append:/appliance/log
+StandardError=append:/appliance/log
+ExecStopPost=/bin/systemctl poweroff --no-block
+[Install]
+WantedBy=default.target
+END
+mkdir -p "$root/etc/systemd/system/default.target.wants"
+ln -s /etc/systemd/system/appliance.service "$root/etc/systemd/system/default.target.wants/appliance.service"
+: > "$share/log"
+tail -f "$share/log" &
+started+=($!)
+timeout 280 unshare --mount --propagation private sh -c '
+  mkdir -p /run/systemd && mount -t tmpfs tmpfs /run/systemd &&
+  exec systemd-nspawn -q --register=no --keep-unit --boot --console=pipe \
+    --network-namespace-path="/run/netns/$1" --bind="$2:/appliance" -D "$3"' \
+  sh "$net" "$share" "$root" < /dev/null > "$work/nspawn.log" 2>&1 || { cat "$work/nspawn.log"; die "the container ended badly"; }
+sleep 0.2 # for tail
+
+grep -q '^ok: the end$' "$share/log" || die "the checks did not come to their end"
+! grep '^not ok' "$share/log" > /dev/null || die "some checks failed"
+
+# The same from outside the sandbox: the same answers?
+ip netns exec "$net" "$work/sonde" scan 198.18.77.2 -p 22,8080,8443,9090 -o json > "$work/scan.json"
+facts='select(.state == "open") | [.port, .service, .product, .version, .info, .tls[0].cert.sha256] | @json'
+jq -r "$facts" "$work/scan.json" | sort > "$work/outside"
+jq -r "$facts" "$share/inventory.json" | sort > "$work/inside"
+diff "$work/outside" "$work/inside" || die "in its sandbox the service sees something else than outside"
+[ -s "$work/outside" ] || die "nothing was found"
+echo "ok: $(wc -l < "$work/outside") services look the same from inside the sandbox and outside"
+value() { sed -n "s/^= $1 //p" "$share/log" | tail -1; }
+echo "appliance: ready=$(value ready) exposure=$(value exposure) caps=$(value caps) watchdog=$(value watchdog) upgrade=$(value upgrade) purge=$(value purge)"
