@@ -115,7 +115,7 @@ func TestEveryKeyDoesSomething(t *testing.T) {
 		"state.events_for": `"10d"`, "state.history_for": `"10d"`, "state.gone_for": `"700d"`,
 		"state.events_most": "5000", "state.history_most": "5000", "state.max_size": `"1GiB"`, "state.min_free": `"1GiB"`,
 		"sent.keep_for": `"10d"`, "sent.max_size": `"1GiB"`,
-		"watch.addresses": `"dynamic"`, "watch.severity": `{ "service.new" = "error" }`,
+		"watch.addresses": `"dynamic"`, "watch.all_nodes": `"never"`, "watch.severity": `{ "service.new" = "error" }`,
 		"confirm.unstable_alternations": "3", "confirm.unstable_of": "20",
 		"control.directory": `"/x"`, "control.listen": `"[::1]:9797"`,
 		"sensor.log_level": `"debug"`, "sensor.state_dir": `"/x"`,

@@ -12,11 +12,17 @@ import (
 type Hosts struct {
 	Every    time.Duration // how often hosts are looked for
 	Echo     bool          // by ICMP echo to each address, or host that is known
-	AllNodes bool          // by ICMPv6 echo to all nodes of a link
+	AllNodes string        // by ICMPv6 echo to all nodes of a link: Auto, Always or Never; see CallsAllNodes
 	Most     int           // hosts that are kept of networks that are not walked
 }
 
-func defaultHosts() Hosts { return Hosts{Every: 10 * time.Minute, AllNodes: true, Most: 256} }
+func defaultHosts() Hosts { return Hosts{Every: 10 * time.Minute, AllNodes: Auto, Most: 256} }
+
+// When all nodes are called; Auto stands for the method of discovery, too.
+const (
+	Always = "always"
+	Never  = "never"
+)
 
 // Bounds of Hosts. Calling all nodes takes a few packets, but wakes the link.
 const (
@@ -35,6 +41,18 @@ func (c *Config) Walked(w *Watch) AddrSet { return c.scope(w, Range.Walked) }
 
 // Networks gives the rest of it, whose hosts have to be found.
 func (c *Config) Networks(w *Watch) AddrSet { return c.Scope(w).Minus(c.Walked(w)) }
+
+// CallsAllNodes says whether all nodes of the links are called that the networks of
+// w lie on. All on such a link hear that, so that where an exclude names a part of
+// a network, nobody is called, unless the configuration says that it may be.
+func (c *Config) CallsAllNodes(w *Watch) bool {
+	if w.Hosts.AllNodes != Auto {
+		return w.Hosts.AllNodes == Always
+	}
+	return !slices.ContainsFunc(w.Targets, func(r Range) bool {
+		return !r.Walked() && slices.ContainsFunc(c.Excluded.ranges, r.Overlaps)
+	})
+}
 
 // Searches says whether hosts of w are looked for at all.
 func (c *Config) Searches(w *Watch) bool {

@@ -53,3 +53,29 @@ best_effort = true
 		t.Errorf("cost %+v", x)
 	}
 }
+
+// TestCallsAllNodes: where an exclude names a part of a network, nobody there is
+// called, unless that was written.
+func TestCallsAllNodes(t *testing.T) {
+	const watch = "[[watch]]\nname='w'\ntargets=['fd00::/64','fd01::/120']\n"
+	for _, c := range []struct {
+		more string
+		want bool
+	}{
+		{"", true},
+		{"all_nodes='never'\n", false},
+		{"exclude=['fd00::9']\n", false},
+		{"exclude=['fd00::9']\nall_nodes='always'\n", true},
+		{"exclude=['fd00::/48']\n", false},
+		{"exclude=['fd01::9']\n", true}, // of a target that is walked
+		{"exclude=['fd02::9']\n", true},
+	} {
+		cfg, err := parse(watch + c.more)
+		if err != nil {
+			t.Fatal(c.more, err)
+		}
+		if got := cfg.CallsAllNodes(&cfg.Watches[0]); got != c.want {
+			t.Errorf("%q: %v", c.more, got)
+		}
+	}
+}

@@ -68,7 +68,7 @@ var watchTable = table[Watch]{
 	"hosts_every": duration(func(w *Watch) *time.Duration { return &w.Hosts.Every }, minHostsEvery, maxEvery),
 	"hosts_most":  number(func(w *Watch) *int { return &w.Hosts.Most }, 1, maxHosts),
 	"echo":        flag(func(w *Watch) *bool { return &w.Hosts.Echo }),
-	"all_nodes":   flag(func(w *Watch) *bool { return &w.Hosts.AllNodes }),
+	"all_nodes":   text(func(w *Watch) *string { return &w.Hosts.AllNodes }, oneOf(Auto, Always, Never)),
 
 	"starttls":        flag(func(w *Watch) *bool { return &w.StartTLS }),
 	"rpc":             text(func(w *Watch) *string { return &w.RPC }, oneOf("list", "grind", "off")),

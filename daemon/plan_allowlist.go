@@ -71,7 +71,7 @@ func echoed(cfg *config.Config, w *config.Watch, targets []netip.Prefix, is4 boo
 	if w.Hosts.Echo {
 		out = append(out, targets...)
 	}
-	if w.Hosts.AllNodes && !is4 && len(cfg.Networks(w).Ranges()) > 0 {
+	if cfg.CallsAllNodes(w) && !is4 && len(cfg.Networks(w).Ranges()) > 0 {
 		out = append(out, netip.PrefixFrom(frame.AllNodes, frame.AllNodes.BitLen()))
 	}
 	return out

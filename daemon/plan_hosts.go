@@ -58,7 +58,7 @@ func networkWays(cfg *config.Config, w *config.Watch, packets bool, reach reachF
 	if !packets {
 		return append(list, "nothing else without CAP_NET_RAW")
 	}
-	if w.Hosts.AllNodes {
+	if cfg.CallsAllNodes(w) {
 		list = append(list, "calls to all nodes, neighbour discovery and multicast reports on "+links)
 	}
 	if listens(cfg) {

@@ -28,11 +28,11 @@ func TestHostsPlan(t *testing.T) {
 		{"network", "targets=['fd00::/64','fd00::1']\nnames=['www.example']\nhosts_every='1m'\n", true,
 			"up to 256 of fd00::/64, which no sweep walks; looked for every 1m: names; the kernel's neighbours on eth0; " +
 				"calls to all nodes, neighbour discovery and multicast reports on eth0; listening"},
-		{"network, no calls", "targets=['fd00::/64']\nall_nodes=false\nhosts_most=9\n", true,
+		{"network, no calls", "targets=['fd00::/64']\nall_nodes='never'\nhosts_most=9\n", true,
 			"up to 9 of fd00::/64, which no sweep walks; looked for every 10m: the kernel's neighbours on eth0; listening"},
 		{"network, no leave", "targets=['fd00::/64']\n", false,
 			"up to 256 of fd00::/64, which no sweep walks; looked for every 10m: the kernel's neighbours on eth0; nothing else without CAP_NET_RAW"},
-		{"network behind a router", "targets=['fd01::/64']\nall_nodes=false\n", true,
+		{"network behind a router", "targets=['fd01::/64']\nall_nodes='never'\n", true,
 			"up to 256 of fd01::/64, which no sweep walks; looked for every 10m: the kernel's neighbours on no link, as routers lie between; listening"},
 	} {
 		cfg := parseConfig(t, "[[watch]]\nname='w'\ntcp_ports='22'\nudp_ports=''\n"+tt.keys)

@@ -31,6 +31,7 @@ type hostSearcher struct {
 	networks config.AddrSet // that are not walked
 	book     *hostBook      // of these; nil without any
 	how      config.Hosts
+	calls    bool // all nodes
 	names    []config.Name
 	tries    int
 
@@ -49,7 +50,7 @@ func (p *parts) searchOf(cfg *config.Config, w *config.Watch, out *sensor.Watch,
 	if !cfg.Searches(w) {
 		return
 	}
-	h := &hostSearcher{watch: w.Name, networks: cfg.Networks(w), how: w.Hosts, names: w.Names, tries: cfg.Limits.Tries,
+	h := &hostSearcher{watch: w.Name, networks: cfg.Networks(w), how: w.Hosts, calls: cfg.CallsAllNodes(w), names: w.Names, tries: cfg.Limits.Tries,
 		net: net, gate: gate, pace: lim.Packet, lookup: lookup, kept: kept, log: log}
 	if w.Hosts.Echo {
 		_, h.walked = cfg.Walked(w).SplitLoopback()
@@ -169,7 +170,7 @@ func (h *hostSearcher) neighbors(links []route.Interface, tell func(netip.Addr, 
 func (h *hostSearcher) onLink(ctx context.Context, f *onlink.Finder, l route.Interface,
 	left func(netip.Addr) bool, tell func(netip.Addr, bool)) error {
 	yield := func(x onlink.Host) { tell(x.Addr, true) }
-	if h.how.AllNodes {
+	if h.calls {
 		end := h.write(ctx, "all-nodes", frame.AllNodes.String()+" "+rangesText(h.networks))
 		stats, err := f.Discover(ctx, l.Name, left, yield)
 		end(stats, err)

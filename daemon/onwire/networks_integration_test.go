@@ -24,6 +24,7 @@ udp_ports = ""
 discover_every = "10m"
 verify_every = "5m"
 hosts_every = "10s"
+all_nodes = 'always'
 [limits]
 host_packets_per_second = 200
 connect_timeout = "300ms"
@@ -137,11 +138,12 @@ func TestNetworkThatCannotBeWalked(t *testing.T) {
 	})
 }
 
-// TestNetworkWithoutCalls: all nodes are not called where that is not wanted.
+// TestNetworkWithoutCalls: all nodes are not called where one of them is excluded,
+// unless that is wanted.
 func TestNetworkWithoutCalls(t *testing.T) {
 	p := populated(t)
 	wire := capturetest.RecordReceived(t, p.Far)
-	d := start(t, p.Sensor, strings.Replace(network, "hosts_every", "all_nodes = false\nhosts_every", 1)+"[passive]\nenabled = false\n")
+	d := start(t, p.Sensor, strings.Replace(network, "all_nodes = 'always'\n", "", 1)+"[passive]\nenabled = false\n")
 	d.awaitLog(t, "sweep complete", "transport=tcp")
 	if got, want := d.servicesOf(t, event.ServiceBaseline), sorted(hostC, hostD); !slices.Equal(got, want) {
 		t.Errorf("found %q, want %q", got, want)
