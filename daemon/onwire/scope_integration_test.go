@@ -248,6 +248,7 @@ func TestScopeOfRun(t *testing.T) {
 						sweeps += min(1, len(x.tcp)) + min(1, len(x.udp))
 					}
 					d.until(t, "sweeps", func() bool { return strings.Count(d.log.String(), "sweep complete") >= sweeps })
+					w.verify(t, p, d)
 					asked, others := w.check(t, wire.Frames())
 					w.complete(t, asked)
 					t.Logf("%d endpoints of TCP; beside them %v", len(asked), others)
@@ -260,6 +261,35 @@ func TestScopeOfRun(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// verify has the daemon told to ask what it may, and what it may not.
+func (w *world) verify(t *testing.T, p *capturetest.Pair, d *daemon) {
+	t.Helper()
+	ask := func(a netip.Addr, port uint16) (string, error) {
+		out, err := p.Sensor.Command(t.Context(), program(t), "verify", netip.AddrPortFrom(a, port).String(), "-c", d.file()).CombinedOutput()
+		return string(out), err
+	}
+	outer := w.wishes[0]
+	inside := outer.target.Addr() // and in no other watch
+	for slices.ContainsFunc(w.excluded, func(p netip.Prefix) bool { return p.Contains(inside) }) ||
+		slices.ContainsFunc(w.wishes[1:], func(x wish) bool { return x.target.Contains(inside) }) {
+		inside = inside.Next()
+	}
+	if !outer.target.Contains(inside) {
+		t.Fatalf("%v holds nothing for itself", outer.target)
+	}
+	if out, err := ask(inside, outer.tcp[0]); err != nil {
+		t.Errorf("verify of %v port %d: %v\n%s", inside, outer.tcp[0], err, out)
+	}
+	for a, why := range map[netip.Addr]string{w.excluded[0].Addr(): "is not asked", netip.MustParseAddr("198.19.255.1"): "no watch has this address"} {
+		if out, err := ask(a, outer.tcp[0]); err == nil || !strings.Contains(out, why) {
+			t.Errorf("verify of %v: %v\n%s", a, err, out)
+		}
+	}
+	if out, err := ask(inside, 9); err == nil || !strings.Contains(out, "and not this port") {
+		t.Errorf("verify of %v port 9: %v\n%s", inside, err, out)
 	}
 }
 
