@@ -122,7 +122,7 @@ reproducible: ## build the packages of what is committed twice, and compare
 	systemd/package/reproduce.sh
 
 appliance: ## boot a Debian, install the package, and check what it promises (root, debootstrap, systemd-container)
-	systemd/appliance/appliance.sh
+	systemd/appliance/appliance.sh || [ $$? = 77 ] # which says what this machine lacks
 
 check: build cross lint race fuzz integration crash-part demo lab package reproducible appliance ## everything that CI runs
 
