@@ -83,7 +83,7 @@ bench-store: ## the store with 100,000 and 1,000,000 services, and the daemon's 
 	grep -v '^store: ' bin/bench-store.log; grep '^store: ' bin/bench-store.log || s=1; exit $$s
 
 promises: build ## hold scans to their promises against the lab: same answers, peers that ban (root, ../shared; half an hour)
-	$(GO) test -count=1 -v -tags lab -timeout 90m ./daemon/probebench
+	SONDE_STEADY_RUNS=$${SONDE_STEADY_RUNS:-20} $(GO) test -count=1 -v -tags lab -timeout 90m ./daemon/probebench
 
 # How often each of the two campaigns kills: on a usual file system, and on one
 # that loses what was not synced (which needs root and a loop device).
