@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+
+	"sonde/daemon/internal/filelock"
 )
 
 // lockFile says, by its lock, which process has the sockets of a directory.
@@ -43,7 +45,7 @@ func OpenDirectory(path string) (*Directory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sockets: %w; set control.directory, or let the user that runs sonde write there", err)
 	}
-	taken, err := tryLock(f)
+	taken, err := filelock.Try(f, true)
 	if err == nil && !taken {
 		err = ErrInUse
 	}

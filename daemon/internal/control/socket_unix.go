@@ -3,29 +3,11 @@
 package control
 
 import (
-	"errors"
 	"io/fs"
-	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
-
-// tryLock takes the lock of a file, or says that another process has it. The
-// system gives it back when the process ends, however it ends.
-func tryLock(f *os.File) (taken bool, err error) {
-	for {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		switch {
-		case err == nil:
-			return true, nil
-		case errors.Is(err, unix.EWOULDBLOCK):
-			return false, nil
-		case !errors.Is(err, unix.EINTR):
-			return false, os.NewSyscallError("flock", err)
-		}
-	}
-}
 
 // shut has the file that a socket is bound to begin with no permissions for
 // others than its owner. Linux takes the mode from the socket; elsewhere the

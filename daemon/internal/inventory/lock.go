@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"sonde/daemon/internal/filelock"
 )
 
 // lockName is the file in the state directory whose lock makes its holder the
@@ -27,7 +29,7 @@ func lockDir(ctx context.Context, dir string) (*os.File, error) {
 		return nil, err
 	}
 	for try := 0; ; try++ {
-		taken, err := tryLock(f, true)
+		taken, err := filelock.Try(f, true)
 		if err != nil {
 			return nil, closeAfter(f, err)
 		}
@@ -84,6 +86,6 @@ func locked(dir string) bool {
 		return false
 	}
 	defer f.Close()
-	taken, err := tryLock(f, false)
+	taken, err := filelock.Try(f, false)
 	return err == nil && !taken
 }

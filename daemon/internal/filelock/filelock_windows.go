@@ -1,4 +1,4 @@
-package inventory
+package filelock
 
 import (
 	"errors"
@@ -11,9 +11,9 @@ import (
 // what is locked cannot be read either.
 const lockAt = 1 << 30
 
-// tryLock takes the lock of the file, or reports that another process has it.
-// The system gives it back when the process ends, however it ends.
-func tryLock(f *os.File, exclusive bool) (taken bool, err error) {
+// Try takes the lock of the file, alone or with others who do not want it alone,
+// or reports that another process has it.
+func Try(f *os.File, exclusive bool) (taken bool, err error) {
 	flags := uint32(windows.LOCKFILE_FAIL_IMMEDIATELY)
 	if exclusive {
 		flags |= windows.LOCKFILE_EXCLUSIVE_LOCK

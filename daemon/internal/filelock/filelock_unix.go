@@ -1,6 +1,6 @@
 //go:build unix
 
-package inventory
+package filelock
 
 import (
 	"errors"
@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tryLock takes the lock of the whole file, or reports that another process
-// has it. The system gives it back when the process ends, however it ends.
-func tryLock(f *os.File, exclusive bool) (taken bool, err error) {
+// Try takes the lock of the whole file, alone or with others who do not want it
+// alone, or reports that another process has it.
+func Try(f *os.File, exclusive bool) (taken bool, err error) {
 	how := unix.LOCK_SH
 	if exclusive {
 		how = unix.LOCK_EX
