@@ -137,7 +137,7 @@ func FuzzNew(f *testing.F) {
 	for _, s := range []string{
 		"220 fw1.example.org Frob FTP Server v3.2.1-p4 ready\r\n",
 		"HTTP/1.1 200 OK\r\nServer: A/1.0\r\n\r\n", "HTTP/1.0 200\nServer:", "\x00\xff|\n", "a\rb\n", "$1 /|%=@#",
-		"SSH-2.0-x_1.0\r\n", "1.2.3.4 5.6 x.y", strings.Repeat("z", 5000), "KNOWN 1.0", "\n", "HTTP/1.1 200 \r\r\n",
+		"SSH-2.0-x_1.0\r\n", "1.2.3.4 5.6 x.y", strings.Repeat("z", 5000), "KNOWN 1.0", "\n", "\r", "\r\r", "HTTP/1.1 200 \r\r\n",
 	} {
 		f.Add([]byte(s), "")
 	}

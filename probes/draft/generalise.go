@@ -51,6 +51,10 @@ var noProducts = map[string]bool{"http": true, "rtsp": true, "sip": true, "ssh":
 func generalise(text []byte) form {
 	var f form
 	s := string(text)
+	if strings.Trim(s, "\r") == "" { // which nothing else stands beside
+		f.pattern = strings.Repeat(`\r`, len(s))
+		return f
+	}
 	boundary := true // a word can begin here
 	for s != "" {
 		taken, pattern := f.next(s, boundary, len(s) == len(text))
