@@ -126,6 +126,7 @@ func TestSuricataTakesTheAllowlist(t *testing.T) {
 name = "lan"
 targets = ["10.0.0.0/24", "10.7.0.1-10.7.0.77", "fd00::/64"]
 echo = true
+all_nodes = 'always'
 exclude = ["10.0.0.9", "fd00::9"]
 tcp_ports = "1-1024,top:200"
 udp_ports = "53,161"

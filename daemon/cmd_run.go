@@ -211,7 +211,11 @@ func (d *daemon) generation(ctx context.Context, hup <-chan os.Signal) (again bo
 	}
 	m := d.machine
 	if m.sent = openSent(begin, d.cfg, d.log); m.sent != nil {
-		defer func() { err = errors.Join(err, m.sent.Close()) }() // after all that sends
+		defer func() { // after all that sends
+			if err := m.sent.Close(); err != nil {
+				d.log.Warn("log of what was sent closed with an error", "err", err)
+			}
+		}()
 	}
 	work, err := newSensor(d.cfg, d.db, d.store, m, d.log)
 	if err != nil {

@@ -57,8 +57,11 @@ func newSufferer(t *testing.T, dir string, at int, more string) *sufferer {
 	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
 		t.Fatalf("build the daemon: %v\n%s", err, out)
 	}
+	// The sockets are elsewhere, as in a service: they would hold the disk.
 	text := fmt.Sprintf(`[sensor]
 state_dir = %q
+[control]
+directory = %q
 [[watch]]
 name = "w"
 targets = ["%s"]
@@ -70,7 +73,7 @@ best_effort = true
 [confirm]
 changed_visits = 2
 changed_over = "200ms"
-%s`, s.dir, s.g.at.Addr(), more)
+%s`, s.dir, t.TempDir(), s.g.at.Addr(), more)
 	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -85,6 +85,9 @@ func (l *Log) gap(ctx context.Context, lost int, why string) error {
 // unfit says why the file can be written to no more, "" if it can, as far as a
 // look that costs nothing tells.
 func (l *Log) unfit(err error) string {
+	if l.shut != "" {
+		return l.shut
+	}
 	if broken(err) {
 		return "the log was damaged: " + err.Error()
 	}
@@ -94,14 +97,20 @@ func (l *Log) unfit(err error) string {
 	return ""
 }
 
-// mend begins the log anew.
+// mend begins the log anew. Where that fails it is tried again with each flush.
 func (l *Log) mend(ctx context.Context, why string) error {
-	l.cfg.Log.Warn("log of what was sent begins anew", "reason", why)
-	err := l.db.Close()
+	if l.shut == "" {
+		l.cfg.Log.Warn("log of what was sent begins anew", "reason", why)
+		l.shut = why
+		if err := l.db.Close(); err != nil {
+			l.cfg.Log.Warn("log of what was sent closed with an error", "err", err)
+		}
+	}
 	if err := l.anew(ctx); err != nil {
 		return err
 	}
-	return errors.Join(err, l.gap(ctx, 0, why))
+	l.shut = ""
+	return l.gap(ctx, 0, why)
 }
 
 // anew removes the file and opens another.

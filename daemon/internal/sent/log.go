@@ -99,6 +99,7 @@ type Log struct {
 
 	// Of the one who writes.
 	ailing bool      // the last write failed, and was told
+	shut   string    // why the file was closed, while none could be opened in its place
 	alive  time.Time // last noted
 	pruned time.Time // when nothing was too old
 }

@@ -230,6 +230,36 @@ func TestDamaged(t *testing.T) {
 	})
 }
 
+// TestNoPlace: while no log can be opened, what is told of is counted, and once
+// one can, it goes on.
+func TestNoPlace(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	k := open(t, filepath.Join(dir, "sent.db"), 16<<20)
+	if err := os.Rename(dir, dir+".away"); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		k.Contact(k.contact(target, 1, nil))
+		k.flush(t.Context())
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	k.flush(t.Context()) // opens
+	k.Contact(k.contact(target, 2, nil))
+	k.flush(t.Context())
+	got := k.find(t, target)
+	if len(got.Contacts) != 1 || got.Contacts[0].Source != 2 || len(got.Lost) == 0 {
+		t.Errorf("found %+v", got)
+	}
+	if err := k.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func put(t *testing.T, path string, b []byte) {
 	t.Helper()
 	if err := os.WriteFile(path, b, 0o600); err != nil {
