@@ -18,7 +18,7 @@ const network = `
 name = "lan"
 targets = ["2001:db8:77::/64"]
 exclude = ["2001:db8:77::bad"]
-names = ["www.example.org=2001:db8:77::c"]
+names = ["www.example.org=2001:db8:77::c", "ftp.example.org", "out.example.org"]
 tcp_ports = "22,80,2222"
 udp_ports = ""
 discover_every = "10m"
@@ -34,11 +34,13 @@ method = "auto"
 
 // What is in the network, and what it takes to be found: a answers calls to all
 // nodes, c stands in the configuration, d is a neighbour of the kernel, e speaks
-// one day, q is quiet, and bad is excluded and answers and speaks. All serve
+// one day, f has a name, q is quiet, and bad is excluded and answers, speaks and
+// has a name. All serve
 // port 2222.
 const (
 	hostA   = "2001:db8:77::1:a"
 	hostC   = "2001:db8:77::c"
+	hostF   = "2001:db8:77::f"
 	hostD   = "2001:db8:77:0:1234:5678:9abc:d"
 	hostE   = "2001:db8:77:0:ffff::e"
 	hostQ   = "2001:db8:77::99"
@@ -50,7 +52,7 @@ func populated(t *testing.T) *capturetest.Pair {
 	p := capturetest.NewPair(t)
 	p.Near.Address(t, "2001:db8:77::1/64")
 	p.Far.Address(t, hostA+"/64")
-	for _, a := range []string{hostC, hostD, hostE, hostQ, hostBad} {
+	for _, a := range []string{hostC, hostD, hostE, hostF, hostQ, hostBad} {
 		// Deprecated addresses answer, but no call to all nodes is answered by them.
 		p.Target.IP(t, "address", "add", a+"/64", "dev", p.Far.Name, "preferred_lft", "0")
 	}
@@ -58,6 +60,7 @@ func populated(t *testing.T) *capturetest.Pair {
 	p.Sensor.IP(t, "neigh", "replace", hostD, "dev", p.Near.Name, "lladdr", strings.Fields(mac)[2], "nud", "stale")
 	p.Sensor.IP(t, "neigh", "replace", hostBad, "dev", p.Near.Name, "lladdr", strings.Fields(mac)[2], "nud", "stale")
 	serve(t, p.Target, "[::]:2222", ssh)
+	resolve(t, p, map[string]netip.Addr{"ftp.example.org.": netip.MustParseAddr(hostF), "out.example.org.": netip.MustParseAddr(hostBad)})
 	return p
 }
 
@@ -114,7 +117,7 @@ func TestNetworkThatCannotBeWalked(t *testing.T) {
 	d := start(t, p.Sensor, network)
 	d.await(t, "watch.baselined", func(e *event.Event) bool { return e.Action == event.WatchBaselined })
 	d.awaitLog(t, "sweep complete", "transport=tcp")
-	if got, want := d.servicesOf(t, event.ServiceBaseline), sorted(hostA, hostC, hostD); !slices.Equal(got, want) {
+	if got, want := d.servicesOf(t, event.ServiceBaseline), sorted(hostA, hostC, hostD, hostF); !slices.Equal(got, want) {
 		t.Errorf("found %q, want %q", got, want)
 	}
 
@@ -129,7 +132,7 @@ func TestNetworkThatCannotBeWalked(t *testing.T) {
 	if n := strings.Count(d.log.String(), "sweep complete"); n != 1 {
 		t.Errorf("%d sweeps", n)
 	}
-	checkNetwork(t, wire.Frames(), hostA, hostC, hostD, hostE)
+	checkNetwork(t, wire.Frames(), hostA, hostC, hostD, hostE, hostF)
 
 	// Whoever was asked, or heard the call, can be told so.
 	d.until(t, "the log of what was sent", func() bool {
@@ -145,7 +148,7 @@ func TestNetworkWithoutCalls(t *testing.T) {
 	wire := capturetest.RecordReceived(t, p.Far)
 	d := start(t, p.Sensor, strings.Replace(network, "all_nodes = 'always'\n", "", 1)+"[passive]\nenabled = false\n")
 	d.awaitLog(t, "sweep complete", "transport=tcp")
-	if got, want := d.servicesOf(t, event.ServiceBaseline), sorted(hostC, hostD); !slices.Equal(got, want) {
+	if got, want := d.servicesOf(t, event.ServiceBaseline), sorted(hostC, hostD, hostF); !slices.Equal(got, want) {
 		t.Errorf("found %q, want %q", got, want)
 	}
 	for _, f := range wire.Frames() {
@@ -153,7 +156,7 @@ func TestNetworkWithoutCalls(t *testing.T) {
 			t.Errorf("a call to all nodes: %s", &f)
 		}
 	}
-	checkNetwork(t, wire.Frames(), hostC, hostD)
+	checkNetwork(t, wire.Frames(), hostC, hostD, hostF)
 }
 
 // TestNetworkByConnections: without CAP_NET_RAW the hosts are those that the
@@ -163,10 +166,10 @@ func TestNetworkByConnections(t *testing.T) {
 	wire := capturetest.RecordReceived(t, p.Far)
 	d := start(t, p.Sensor, network, "setpriv", "--bounding-set", "-net_raw")
 	d.awaitLog(t, "sweep complete", "transport=tcp")
-	if got, want := d.servicesOf(t, event.ServiceBaseline), sorted(hostC, hostD); !slices.Equal(got, want) {
+	if got, want := d.servicesOf(t, event.ServiceBaseline), sorted(hostC, hostD, hostF); !slices.Equal(got, want) {
 		t.Errorf("found %q, want %q", got, want)
 	}
-	checkNetwork(t, wire.Frames(), hostC, hostD)
+	checkNetwork(t, wire.Frames(), hostC, hostD, hostF)
 }
 
 // echoed is two networks of IPv4 that are swept once in ten minutes, one on the

@@ -386,7 +386,7 @@ func resolve(t *testing.T, p *capturetest.Pair, names map[string]netip.Addr) {
 	})
 }
 
-// answerName answers one question for an address of IPv4.
+// answerName answers one question for an address.
 func answerName(request []byte, names map[string]netip.Addr) []byte {
 	var m dnsmessage.Message
 	if m.Unpack(request) != nil || len(m.Questions) != 1 {
@@ -394,10 +394,15 @@ func answerName(request []byte, names map[string]netip.Addr) []byte {
 	}
 	q := m.Questions[0]
 	reply := dnsmessage.Message{Header: dnsmessage.Header{ID: m.ID, Response: true, Authoritative: true}, Questions: m.Questions}
-	if a, ok := names[q.Name.String()]; ok && q.Type == dnsmessage.TypeA {
+	a, ok := names[q.Name.String()]
+	switch {
+	case ok && q.Type == dnsmessage.TypeAAAA && a.Is6():
+		reply.Answers = []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: 60},
+			Body: &dnsmessage.AAAAResource{AAAA: a.As16()}}}
+	case ok && q.Type == dnsmessage.TypeA && a.Is4():
 		reply.Answers = []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: 60},
 			Body: &dnsmessage.AResource{A: a.As4()}}}
-	} else if !ok {
+	case !ok:
 		reply.RCode = dnsmessage.RCodeNameError
 	}
 	b, err := reply.Pack()
