@@ -134,11 +134,7 @@ func inventoryTable(w io.Writer, services iter.Seq2[*control.Service, error]) er
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	plural := "s"
-	if n == 1 {
-		plural = ""
-	}
-	_, err := fmt.Fprintf(w, "%d service%s\n", n, plural)
+	_, err := fmt.Fprintln(w, report.Plural(n, "service", "services"))
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"sonde/config"
 	"sonde/daemon/internal/event"
 	"sonde/daemon/internal/inventory"
+	"sonde/daemon/internal/task"
 )
 
 // guardEvery is how often the disk is looked at: at the rate of a busy sensor,
@@ -51,16 +52,8 @@ func (*diskGuard) Name() string { return "disk" }
 func (g *diskGuard) Run(ctx context.Context, ready func()) error {
 	g.look(ctx)
 	ready()
-	t := time.NewTicker(guardEvery)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
-			g.look(ctx)
-		}
-	}
+	task.Every(ctx, guardEvery, g.look)
+	return nil
 }
 
 // look compares what is free, and what the store takes, with the configuration.

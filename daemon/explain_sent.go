@@ -102,7 +102,7 @@ func writeSent(w io.Writer, a *sent.Answer) error {
 		return err
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s and %s to %s since %s\n", counted(len(a.Contacts), "conversation"), counted(len(a.Sweeps), "sweep"), a.Addr, stamp(a.Since))
+	fmt.Fprintf(&b, "%s and %s to %s since %s\n", report.Plural(len(a.Contacts), "conversation", "conversations"), report.Plural(len(a.Sweeps), "sweep", "sweeps"), a.Addr, stamp(a.Since))
 	writeWorth(&b, a)
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -126,7 +126,7 @@ func writeWorth(b *strings.Builder, a *sent.Answer) {
 	for _, g := range a.Lost {
 		fmt.Fprintf(b, "missing at %s: ", stamp(g.At))
 		if g.N > 0 {
-			b.WriteString(counted(g.N, "conversation") + ", ")
+			b.WriteString(report.Plural(g.N, "conversation", "conversations") + ", ")
 		}
 		b.WriteString(report.Printable(g.Why) + "\n")
 	}
@@ -151,12 +151,4 @@ func orDash(s string) string {
 		return "-"
 	}
 	return report.Printable(s)
-}
-
-// counted gives "1 sweep" or "2 sweeps".
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -27,12 +27,12 @@ func writeFingerprints(b *strings.Builder, ports []probes.Observation, submitTo 
 	n := len(unknown)
 	fmt.Fprintf(b, "\n%s what no signature explains. Write a signature from the text below, "+
 		"or hand it in: %s\nIt may name the host; --scrub hides that.\n",
-		plural(n, "service answers", "services answer"), Printable(submitTo))
+		Plural(n, "service answers", "services answer"), Printable(submitTo))
 	for _, f := range unknown[:min(n, maxFingerprints)] {
 		fmt.Fprintf(b, "%s\n", fingerprint.Wrap(Printable(f)))
 	}
 	if n > maxFingerprints {
 		fmt.Fprintf(b, "Not shown: %s; -o json has all.\n",
-			plural(n-maxFingerprints, "other fingerprint", "other fingerprints"))
+			Plural(n-maxFingerprints, "other fingerprint", "other fingerprints"))
 	}
 }

@@ -33,7 +33,7 @@ func Grepable(w io.Writer, r *Run) error {
 		b.WriteByte('\n')
 	}
 	fmt.Fprintf(&b, "# Sonde done at %s -- %s (%d up) scanned in %.2f seconds\n", r.End.Format(time.ANSIC),
-		plural(r.Total, "address", "addresses"), len(r.Hosts), r.End.Sub(r.Start).Seconds())
+		Plural(r.Total, "address", "addresses"), len(r.Hosts), r.End.Sub(r.Start).Seconds())
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -62,8 +62,8 @@ func Text(w io.Writer, hosts []Host, submitTo string) error {
 // Closing writes the last line of a report.
 func Closing(w io.Writer, s Summary) error {
 	_, err := fmt.Fprintf(w, "Sonde %s done: %s (%d up), %s asked, %d open, in %.2f seconds\n",
-		s.Version, plural(s.Hosts, "address", "addresses"), s.Up,
-		plural(s.Ports, "port", "ports"), s.Open, s.Elapsed.Seconds())
+		s.Version, Plural(s.Hosts, "address", "addresses"), s.Up,
+		Plural(s.Ports, "port", "ports"), s.Open, s.Elapsed.Seconds())
 	return err
 }
 
@@ -80,7 +80,7 @@ func writeHost(b *strings.Builder, h *Host, submitTo string) {
 				b.WriteString(", ")
 			}
 			fmt.Fprintf(b, "%d %s %s", n.Count, n.State,
-				strings.TrimPrefix(plural(n.Count, string(n.Transport)+" port",
+				strings.TrimPrefix(Plural(n.Count, string(n.Transport)+" port",
 					string(n.Transport)+" ports"), fmt.Sprint(n.Count)+" "))
 			if n.Reason != "" {
 				fmt.Fprintf(b, " (%s)", n.Reason)
@@ -203,7 +203,8 @@ func addDistinct(list []string, s string) []string {
 	return append(list, s)
 }
 
-func plural[N int | int64](n N, one, many string) string {
+// Plural gives "1 port" or "2 ports".
+func Plural[N int | int64](n N, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}

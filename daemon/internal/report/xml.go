@@ -122,7 +122,7 @@ func XML(w io.Writer, r *Run) error {
 			Elapsed: fmt.Sprintf("%.2f", r.End.Sub(r.Start).Seconds()), Exit: "success"},
 		Count: xmlCount{len(r.Hosts), r.Total - len(r.Hosts), r.Total}}
 	run.Finished.Summary = fmt.Sprintf("Sonde %s done at %s; %s (%d up) scanned in %s seconds", r.Version,
-		run.Finished.TimeStr, plural(r.Total, "address", "addresses"), len(r.Hosts), run.Finished.Elapsed)
+		run.Finished.TimeStr, Plural(r.Total, "address", "addresses"), len(r.Hosts), run.Finished.Elapsed)
 	if r.Failed != nil {
 		run.Finished.Exit, run.Finished.ErrorMsg = "error", Printable(r.Failed.Error())
 	}

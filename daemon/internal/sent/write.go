@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"sonde/daemon/internal/task"
 	"sonde/probes/visitor"
 )
 
@@ -18,16 +19,8 @@ func (*Log) Name() string { return "sent" }
 // Run implements task.Task: it writes what is told of, until ctx ends.
 func (l *Log) Run(ctx context.Context, ready func()) error {
 	ready()
-	t := time.NewTicker(flushEvery)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
-			l.flush(ctx)
-		}
-	}
+	task.Every(ctx, flushEvery, l.flush)
+	return nil
 }
 
 // Close writes what still waits and ends the run. It is called when nothing is

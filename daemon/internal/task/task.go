@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // A Task is one long-lived part. Run calls ready once it does its work, and
@@ -48,4 +49,19 @@ func Run(ctx context.Context, allReady func(), tasks ...Task) error {
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// Every calls do at the end of each interval until ctx ends. A call that takes
+// longer than that lets intervals pass without one.
+func Every(ctx context.Context, interval time.Duration, do func(context.Context)) {
+	t := time.NewTicker(interval)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			do(ctx)
+		}
+	}
 }

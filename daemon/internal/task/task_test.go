@@ -3,6 +3,7 @@ package task
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,4 +62,22 @@ func TestOneFailureStopsAll(t *testing.T) {
 	if !errors.Is(err, boom) || err.Error() != "bad: boom" || !stopped || announced {
 		t.Errorf("error %v, stopped %v, announced %v", err, stopped, announced)
 	}
+}
+
+// TestEvery: it is called at the end of each interval, and no more when the
+// context has ended.
+func TestEvery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var at []time.Duration
+		begun := time.Now()
+		Every(ctx, time.Second, func(context.Context) {
+			if at = append(at, time.Since(begun)); len(at) == 3 {
+				cancel()
+			}
+		})
+		if want := []time.Duration{time.Second, 2 * time.Second, 3 * time.Second}; !slices.Equal(at, want) {
+			t.Errorf("called at %v, want %v", at, want)
+		}
+	})
 }
