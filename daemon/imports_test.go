@@ -49,7 +49,7 @@ var mayNotImport = map[string][]string{
 	"sonde/capture/sweep":   {"sonde/capture/passive"},
 }
 
-// onlyIn names modules that stay inside one folder, so that they can be
+// onlyIn names modules that stay inside a folder or a few, so that they can be
 // replaced there.
 var onlyIn = map[string][]string{
 	"github.com/google/gopacket":     {"sonde/capture"},
