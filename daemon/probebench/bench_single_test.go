@@ -28,7 +28,7 @@ const (
 	// maxSilent bounds a port that accepts and says nothing.
 	maxSilent = 20 * time.Second
 	// noise is what the clock of a shared machine is worth.
-	noise = 100 * time.Millisecond
+	noise = 20 * time.Millisecond
 	// samples of each time; the least counts.
 	samples = 5
 )

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"crypto/tls"
 	"time"
 
 	"sonde/probes"
@@ -232,10 +233,19 @@ func (v *visit) hits(pr *probes.Probe, l *line) bool {
 // mayTryTLS reports whether a silent connection becomes a tunnel.
 func (v *visit) mayTryTLS() bool { return v.tunnel == probes.NoTunnel && v.isTLSPort() }
 
-// grace is how long the peer has the first word: three round trips let a
-// greeting cross that is sent when the connection is accepted, and a lost
-// packet of it be told from none.
+// grace is how long the peer has the first word on l. A greeting that is sent
+// when the connection is accepted needs one round trip to come; one inside a
+// tunnel needs none where the last flight of the handshake was the server's own
+// (RFC 5246 section 7.3: a full handshake before TLS 1.3).
 func (v *visit) grace(l *line) time.Duration {
-	least := v.p.settings.NullGrace
-	return min(max(3*l.rtt, least), max(maxNullGrace, least))
+	if l.shook != nil && !l.resumed && l.shown().Version != tls.VersionName(tls.VersionTLS13) {
+		return v.p.settings.NullGrace
+	}
+	return v.replyGrace(l)
+}
+
+// replyGrace is how long the peer may take to say something, and not be taken
+// for silent, after what was sent on l.
+func (v *visit) replyGrace(l *line) time.Duration {
+	return v.p.settings.NullGrace + min(l.rtt, maxTrip)
 }

@@ -192,7 +192,7 @@ func (m *Machine) quiet() bool {
 			if cleared := ln.line.cleared; cleared.After(at) { // its turn may have come
 				at = cleared
 			}
-			if at = at.Add(m.grace(ln.line)); m.now.Before(at) {
+			if at = at.Add(m.replyGrace(ln.line)); m.now.Before(at) {
 				m.lookAgain(at)
 				return false
 			}

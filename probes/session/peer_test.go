@@ -14,7 +14,7 @@ import (
 //	queues                         one client at a time, the others wait
 //	away reset                     what happens to a client beside another
 //	refuse 2                       the connect with that number, and all later
-//	tls yes                        or no, silent, or the name of an alert
+//	tls yes                        or 1.2, no, silent, or the name of an alert
 //	tickets yes                    given back, a ticket is taken; or fail, or
 //	                               mute: then nothing is said in that tunnel
 //	greet wait 50ms say "220 hi"   when it turns to a client

@@ -13,7 +13,7 @@ type Settings struct {
 
 	ConnectTimeout time.Duration // for one TCP connect
 	TLSTimeout     time.Duration // for one handshake
-	NullGrace      time.Duration // the peer's first word, at least
+	NullGrace      time.Duration // for the peer's first word, beside its way to us
 	Settle         time.Duration // silence that ends an answer
 	WallLimit      time.Duration // a whole visit, load included
 
@@ -70,9 +70,9 @@ const DefaultMaxAnswer = 16 << 10
 const MaxAnswerLimit = 64 << 10
 
 const (
-	// maxNullGrace bounds the grace on slow paths: three round trips of
-	// more than 333 ms are taken for a slow connect instead.
-	maxNullGrace = time.Second
+	// maxTrip bounds what a slow path adds to the grace: a round trip longer
+	// than by satellite is taken for a slow connect instead.
+	maxTrip = 750 * time.Millisecond
 
 	// nullShare is how long a silent NULL connection stays open beside the
 	// first probe, if half of that one's time is not less. A server that
@@ -110,7 +110,7 @@ func DefaultSettings() Settings {
 		Intensity:      7,
 		ConnectTimeout: 5 * time.Second,
 		TLSTimeout:     8 * time.Second,
-		NullGrace:      250 * time.Millisecond,
+		NullGrace:      240 * time.Millisecond,
 		Settle:         400 * time.Millisecond,
 		WallLimit:      2 * time.Minute,
 		MaxProbes:      12,

@@ -236,8 +236,12 @@ func (s *sim) leave(c *simConn) {
 func (s *sim) shake(c *simConn, a Action) {
 	h := &Handshake{Facts: probes.TLSFacts{Name: a.Hello.Name}, BytesOut: 300, BytesIn: 900}
 	switch s.peer.tls {
-	case "yes":
+	case "yes", "1.2":
 		h.Facts.Version = "TLS 1.3"
+		more := time.Duration(0) // beside one round trip
+		if s.peer.tls == "1.2" {
+			h.Facts.Version, more = "TLS 1.2", s.peer.rtt
+		}
 		if given := a.Ticket == UseTicket && s.peer.tickets != ""; given {
 			if s.peer.tickets == "fail" {
 				h.Facts.Alert = "bad record MAC"
@@ -247,12 +251,7 @@ func (s *sim) shake(c *simConn, a Action) {
 			h.Facts.Version, h.Facts.Remembered = "TLS 1.2", true
 			c.mute = s.peer.tickets == "mute"
 		}
-		c.tunnel, c.served = true, false
-		s.tell(Event{Kind: Secured, Conn: c.number, TLS: h})
-		if !c.closed {
-			s.serve(c)
-		}
-		return
+		s.after(more, c, func() { s.secured(c, h) })
 	case "silent":
 		h.Facts.Alert = "timeout"
 		s.after(a.Timeout, c, func() { s.unsecured(c, h, &tlsprobe.HandshakeError{Silent: true}) })
@@ -262,6 +261,14 @@ func (s *sim) shake(c *simConn, a Action) {
 	default:
 		h.Facts.Alert = s.peer.tls
 		s.unsecured(c, h, &tlsprobe.HandshakeError{SpokeTLS: true})
+	}
+}
+
+func (s *sim) secured(c *simConn, h *Handshake) {
+	c.tunnel, c.served = true, false
+	s.tell(Event{Kind: Secured, Conn: c.number, TLS: h})
+	if !c.closed {
+		s.serve(c)
 	}
 }
 
