@@ -40,7 +40,7 @@ func (o *databaseOrigin) load(files []string) (*probes.Database, []probes.Exampl
 	if err != nil {
 		return nil, nil, err
 	}
-	db, err := chosen.load()
+	db, err := chosen.loadAsWritten()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -56,6 +56,22 @@ func (d *databaseChoice) load() (*probes.Database, error) {
 	if err != nil {
 		return nil, err
 	}
+	if sources, err = probes.Complete(sources); err != nil {
+		return nil, err
+	}
+	return d.loadFrom(sources)
+}
+
+// loadAsWritten leaves out what load adds to files of others.
+func (d *databaseChoice) loadAsWritten() (*probes.Database, error) {
+	sources, err := d.sources()
+	if err != nil {
+		return nil, err
+	}
+	return d.loadFrom(sources)
+}
+
+func (d *databaseChoice) loadFrom(sources []probes.Source) (*probes.Database, error) {
 	db, err := probes.LoadWithout(d.disable, sources...)
 	if err != nil {
 		return nil, err // it names file, line and column

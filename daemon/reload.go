@@ -118,6 +118,9 @@ func (d *daemon) loadDatabase(cfg *config.Config) (*probes.Database, error) {
 	if err != nil {
 		return nil, err
 	}
+	if sources, err = probes.Complete(sources); err != nil {
+		return nil, err
+	}
 	db, err := probes.LoadWithout(chosen.disable, sources...)
 	if err == nil {
 		return db, nil

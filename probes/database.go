@@ -42,6 +42,7 @@ type Database struct {
 	probes []*Probe
 	byName map[nameKey]*Probe
 	null   *Probe
+	own    map[string]bool // names of the files that are part of the program, overlays too
 }
 
 // A Probe is one request, or the mere listening of the NULL probe, with the
@@ -66,6 +67,8 @@ type Probe struct {
 	search   *match.Set
 	chain    []*Probe
 	services map[string]bool
+
+	completes []string // services
 }
 
 // IsNull tells whether the probe only listens.

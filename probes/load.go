@@ -35,6 +35,10 @@ func load(sources []Source, without []string) (*Database, *collector) {
 		Hash:    hashOf(sources, without),
 		Exclude: f.Exclude,
 		byName:  make(map[nameKey]*Probe, len(f.Probes)),
+		own:     make(map[string]bool),
+	}
+	for _, s := range sources {
+		db.own[s.Name] = s.Own || s.Overlay
 	}
 	for _, g := range f.Probes {
 		p := newProbe(g, c)
@@ -68,6 +72,7 @@ func newProbe(g *grammar.Probe, c *collector) *Probe {
 		TotalWait:  cmp.Or(g.TotalWait, DefaultTotalWait),
 		TCPWrapped: cmp.Or(g.TCPWrapped, DefaultTCPWrapped),
 		services:   make(map[string]bool),
+		completes:  g.Completes,
 	}
 	for i := range g.Rules {
 		p.services[g.Rules[i].Service] = true

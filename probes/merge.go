@@ -105,6 +105,7 @@ func (m *merger) add(p *grammar.Probe) *grammar.Probe {
 			return nil
 		}
 		m.null = p
+		p.Completes = nil // its lines do, wherever they stand
 	}
 	if other, ok := m.names[name]; ok {
 		m.collector.add(Doubt, p.Pos, fmt.Sprintf(
@@ -124,6 +125,9 @@ func (m *merger) reopen(first, again *grammar.Probe) {
 	first.NoPayload = first.NoPayload || again.NoPayload
 	first.WaitNull = first.WaitNull || again.WaitNull
 	first.Needs |= again.Needs
+	if first != m.null {
+		first.Completes = union(first.Completes, again.Completes)
+	}
 	first.Ports = first.Ports.Union(again.Ports)
 	first.TLSPorts = first.TLSPorts.Union(again.TLSPorts)
 	first.Rules = append(first.Rules, again.Rules...)
@@ -145,6 +149,15 @@ next:
 		}
 		first.Fallbacks = append(first.Fallbacks, f)
 	}
+}
+
+func union(a, b []string) []string {
+	for _, s := range b {
+		if !slices.Contains(a, s) {
+			a = append(a, s)
+		}
+	}
+	return a
 }
 
 func pick[T uint16 | int | time.Duration](m *merger, first, again *grammar.Probe, word string,

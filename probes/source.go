@@ -20,11 +20,20 @@ type Source struct {
 	// for the same probe. Its own probes are asked after theirs: who adds a
 	// line does not mean to change what is asked first.
 	Overlay bool
+
+	// Own says that the file is part of the program.
+	Own bool
 }
 
 // Builtin gives the probe files that are part of the program, in the order of
 // their names, which is the order of their probes.
-func Builtin() ([]Source, error) { return readAll(data.Probes(), "*.probes") }
+func Builtin() ([]Source, error) {
+	sources, err := readAll(data.Probes(), "*.probes")
+	for i := range sources {
+		sources[i].Own = true
+	}
+	return sources, err
+}
 
 // readAll reads the files that fit pattern; fs.Glob gives them sorted.
 func readAll(fsys fs.FS, pattern string) ([]Source, error) {

@@ -5,8 +5,10 @@ import "strings"
 // pending is what comment lines say about the line that is to follow.
 type pending struct {
 	id, outcome note // of a match line
-	needs, wait note // of a Probe line
-	permissions Needs
+	// Of a Probe line:
+	needs, wait, completes note
+	permissions            Needs
+	services               []string // that it completes
 }
 
 // A note is the text of a meaningful comment and where it stands; line 0
@@ -25,6 +27,7 @@ func (p *parser) comment(s string) {
 		{"# outcome:", p.takeOutcome},
 		{"# needs:", p.takeNeeds},
 		{"# wait:", p.takeWait},
+		{"# completes:", p.takeCompletes},
 	} {
 		text, ok := strings.CutPrefix(s, form.prefix)
 		if !ok {
@@ -77,6 +80,16 @@ func (p *parser) takeWait(n note) {
 	p.pending.wait = n
 }
 
+func (p *parser) takeCompletes(n note) {
+	services := strings.FieldsFunc(n.text, isListSeparator)
+	if len(services) == 0 {
+		p.fail(n.off, "completes nothing: want names of services")
+		return
+	}
+	p.pending.completes = n
+	p.pending.services = append(p.pending.services, services...)
+}
+
 // takePending hands out what the comments said about a match line or, if
 // probe is true, about a Probe line, and reports what does not fit it.
 func (p *parser) takePending(probe bool) pending {
@@ -84,7 +97,7 @@ func (p *parser) takePending(probe bool) pending {
 	if probe {
 		p.pending = pending{id: got.id, outcome: got.outcome}
 	} else {
-		p.pending = pending{needs: got.needs, wait: got.wait}
+		p.pending = pending{needs: got.needs, wait: got.wait, completes: got.completes}
 	}
 	p.dropPending()
 	return got
@@ -100,6 +113,7 @@ func (p *parser) dropPending() {
 		{p.pending.outcome, "# outcome: no match or softmatch line follows"},
 		{p.pending.needs, "# needs: no Probe line follows"},
 		{p.pending.wait, "# wait: no Probe line follows"},
+		{p.pending.completes, "# completes: no Probe line follows"},
 	} {
 		if t.note.line == 0 {
 			continue

@@ -7,7 +7,7 @@
 //
 // # Meaning in comments
 //
-// nmap skips lines that begin with '#'. Four forms of them carry meaning
+// nmap skips lines that begin with '#'. Five forms of them carry meaning
 // here, so that files which nmap can load say more to us:
 //
 //	# id: NAME      the stable name of the match or softmatch line that follows
@@ -16,6 +16,8 @@
 //	                refuses us, not what it is
 //	# needs: WHAT   the next Probe is only sent if WHAT is allowed; see [Needs]
 //	# wait: null    the next Probe is only sent after the full wait for a greeting
+//	# completes: S  the next Probe tells more of the services S than the lines of
+//	                other databases can
 //
 // Other comment lines may stand between such a line and what it is about,
 // nothing else. Every other comment is a comment.
@@ -67,6 +69,8 @@ type Probe struct {
 
 	Needs    Needs // "# needs:"
 	WaitNull bool  // "# wait: null"
+
+	Completes []string // "# completes:", names of services
 
 	Ports      ports.Set     // ports
 	TLSPorts   ports.Set     // sslports

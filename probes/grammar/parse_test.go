@@ -37,6 +37,7 @@ softmatch ftp m=^220=si
 match old m%^x% p/first/ p/last/ cpe:|h:a:315-2pn/dp| cpe:/o:b:c/ h/$1/ o/Linux/ d/NAS/
 
 # needs: credentials, held
+# completes: snmp, other
 # wait: null
 Probe UDP Ask q=\0\x01A|\\\n\r\t= no-payload source=500
 ports 161, 200-300
@@ -79,6 +80,7 @@ Probe TCP 3x q~\x7E~
 				Protocol: UDP, Name: "Ask", Payload: []byte("\x00\x01A|\\\n\r\t"),
 				NoPayload: true, SourcePort: 500, Rarity: 9,
 				Needs: NeedCredentials | NeedHeld, WaitNull: true,
+				Completes: []string{"snmp", "other"},
 				Ports:     ports.OfRanges(ports.Range{First: 161, Last: 161}, ports.Range{First: 200, Last: 300}, ports.Range{First: 5, Last: 5}),
 				TLSPorts:  ports.Of(443),
 				Fallbacks: []Fallback{{Name: "NULL"}, {Name: "Other"}, {Name: "Third"}},
@@ -96,7 +98,7 @@ Probe TCP 3x q~\x7E~
 	if rule.PatternCol != 13 {
 		t.Errorf("column of the first pattern %d, want 13", rule.PatternCol)
 	}
-	if got, want := got.Probes[1].Fallbacks[1].Pos.String(), "x.probes:22:16"; got != want {
+	if got, want := got.Probes[1].Fallbacks[1].Pos.String(), "x.probes:23:16"; got != want {
 		t.Errorf("position of the second fallback %s, want %s", got, want)
 	}
 }
@@ -185,6 +187,8 @@ func TestMistakes(t *testing.T) {
 		{"outcome before a setting", "Probe TCP A q|a|\n# outcome: blocked\nrarity 3\nmatch x m|x|\n", "2:12", "no match", 1, 1},
 		{"needs before match", "Probe TCP A q|a|\n# needs: held\nmatch x m|x|\n", "2:10", "no Probe", 1, 1},
 		{"unknown need", "# needs: held money\nProbe TCP A q|a|\n", "1:10", "unknown need", 1, 0},
+		{"completes before match", "Probe TCP A q|a|\n# completes: x\nmatch x m|x|\n", "2:14", "no Probe", 1, 1},
+		{"completes nothing", "# completes:\nProbe TCP A q|a|\n", "1:13", "completes nothing", 1, 0},
 		{"no need", "# needs:\nProbe TCP A q|a|\n", "1:9", "needs nothing", 1, 0},
 		{"unknown wait", "# wait: long\nProbe TCP A q|a|\n", "1:9", "unknown wait", 1, 0},
 	}

@@ -42,6 +42,9 @@ func (p *Probe) AppendText(b []byte) ([]byte, error) {
 	if p.WaitNull {
 		b = append(b, "# wait: null\n"...)
 	}
+	if len(p.Completes) > 0 {
+		b = append(b, "# completes: "+strings.Join(p.Completes, ", ")+"\n"...)
+	}
 	b, err := appendLine(b, p.headLine())
 	if err != nil {
 		return b, err

@@ -86,6 +86,9 @@ func randomProbe(r *rand.Rand) *Probe {
 		WaitNull: r.IntN(2) == 0, Rarity: r.IntN(10),
 		TotalWait: time.Duration(r.IntN(2)*(100+r.IntN(1000))) * time.Millisecond,
 	}
+	for range r.IntN(3) {
+		p.Completes = append(p.Completes, randomWord(r))
+	}
 	for i := range p.Payload {
 		p.Payload[i] = byte(r.IntN(256))
 	}

@@ -13,6 +13,8 @@ func (p *parser) probeLine(c *cursor) {
 		Pos:      p.at(0),
 		Needs:    notes.permissions,
 		WaitNull: notes.wait.line != 0,
+
+		Completes: notes.services,
 	}
 	if p.probeHead(c) && p.probeString(c) {
 		p.probeFlags(c)

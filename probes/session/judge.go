@@ -62,6 +62,10 @@ func (v *visit) judge(ln *lane) (over bool) {
 	}
 	v.heard = true
 	v.seen(l.answer.last)
+	if v.completes {
+		v.improve(f)
+		return true
+	}
 	v.cut = v.cut || f.end == cutShort
 	for _, rule := range ln.undecided {
 		v.undecided = true

@@ -141,6 +141,10 @@ func (m *Machine) act(a Action) { m.actions = append(m.actions, a) }
 // asked, if it was not ended from outside.
 func (m *Machine) finish() {
 	m.ladder, m.poke = ladder{}, time.Time{}
+	if pr := m.completing(); pr != nil {
+		m.complete(pr)
+		return
+	}
 	m.closeAll()
 	m.lingered = m.lingered || m.unheard && m.budget.probes == 0
 	if m.entered {

@@ -80,7 +80,13 @@ func runScript(t *testing.T, archive *txtar.Archive) {
 		t.Fatalf("no section %q", name)
 		return ""
 	}
-	db, err := probes.Load(probes.Source{Name: "case.probes", Data: []byte(section("database"))})
+	sources := []probes.Source{{Name: "case.probes", Data: []byte(section("database"))}}
+	for _, f := range archive.Files {
+		if f.Name == "own" { // what the program adds to it
+			sources = append(sources, probes.Source{Name: f.Name, Data: f.Data, Own: true})
+		}
+	}
+	db, err := probes.Load(sources...)
 	if err != nil {
 		t.Fatal(err)
 	}

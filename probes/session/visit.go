@@ -48,6 +48,7 @@ type visit struct {
 	shaken       bool // a handshake was completed
 	stalled      bool // the last handshake had no end in time
 	elsewhere    bool // an answer came from another port
+	completes    bool // the identity is settled, and completed by another probe
 
 	leads   bool     // the last hard match names a tunnel to enter
 	entered bool     // such a tunnel was entered
