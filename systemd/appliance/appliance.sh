@@ -6,7 +6,10 @@
 # line that says so. As root; needs debootstrap, systemd-nspawn, git and Go.
 #
 # APPLIANCE_CACHE (default: a folder in $TMPDIR or /tmp) keeps the bare Debian
-# between runs. Packets go no further than two network namespaces of its own.
+# between runs. Packets go no further than two network namespaces of its own, and
+# the lab's where there is one: then the service scans it in its sandbox, and must
+# see what a scan outside sees. SONDE_SHARED (default ../shared) says where the lab
+# is; with SONDE_CI set it is started for that.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=$PWD/systemd/appliance
@@ -26,13 +29,15 @@ for c in debootstrap systemd-nspawn ip openssl python3 git; do
 done
 git cat-file -e "$old_commit^{commit}" 2> /dev/null || cannot "no commit $old_commit: a shallow clone?"
 
-net=sonde-app-$$ peer=sonde-peer-$$
+shared=${SONDE_SHARED:-$PWD/../shared}
+net=sonde-app-$$ peer=sonde-peer-$$ lab_end=app$$ lab_started=
 work=$(mktemp -d -p "${TMPDIR:-/tmp}" sonde-appliance.XXXXXX)
 started=()
 cleanup() {
   for p in "${started[@]}"; do kill "$p" 2> /dev/null || true; done
   ip netns del "$net" 2> /dev/null || true
   ip netns del "$peer" 2> /dev/null || true
+  [ -z "$lab_started" ] || "$shared/lab/down.sh" > /dev/null || true
   rm -rf "$work"
 }
 trap cleanup EXIT
@@ -78,6 +83,26 @@ ip -n "$net" addr add 198.18.77.1/24 dev sonde0
 ip -n "$peer" addr add 198.18.77.2/24 dev peer0
 for n in "$net:lo" "$net:sonde0" "$peer:lo" "$peer:peer0"; do ip -n "${n%:*}" link set "${n#*:}" up; done
 
+# The lab, by an end of its own on the lab's bridge.
+truth=${LAB_STATE:-/var/tmp/sonde-lab}/truth.json
+has_lab() { ip netns list | grep -qw lab && ip -n lab link show br0 > /dev/null 2>&1; }
+if ! has_lab && [ -n "${SONDE_CI:-}" ] && [ -x "$shared/lab/up.sh" ]; then
+  lab_started=yes
+  "$shared/lab/down.sh" > /dev/null || true # what an earlier boot left
+  "$shared/lab/up.sh" train > "$work/lab.log" 2>&1 || { tail -20 "$work/lab.log"; die "the lab does not start"; }
+fi
+if has_lab && [ -x "$shared/lab/up.sh" ]; then
+  python3 "$shared/lab/lab.py" truth train > "$work/lab.log"
+  ip link add lab0 netns "$net" type veth peer name "$lab_end" netns lab
+  ip -n lab link set "$lab_end" master br0 up
+  ip -n "$net" addr add 198.18.0.9/15 dev lab0
+  ip -n "$net" addr add 2001:db8::9/64 dev lab0 nodad
+  ip -n "$net" link set lab0 up
+  python3 "$here/lab.py" config "$truth" > "$share/lab.toml"
+else
+  echo "appliance: there is no lab here: the service is held against three servers only"
+fi
+
 mkdir "$work/tls"
 cd "$work/tls"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=appliance-ca \
@@ -94,7 +119,7 @@ in_peer python3 "$here/peer.py" "$work/tls" "$share"
 
 # In a private name space of mounts /run/systemd is a tmpfs, which nspawn wants
 # and not every machine that has no systemd has.
-cp "$here/inside.sh" "$share/inside.sh"
+cp "$here/inside.sh" "$here/instances.sh" "$share"
 cat > "$root/etc/systemd/system/appliance.service" << 'END'
 [Unit]
 After=multi-user.target dbus.service
@@ -112,7 +137,7 @@ ln -s /etc/systemd/system/appliance.service "$root/etc/systemd/system/default.ta
 : > "$share/log"
 tail -f "$share/log" &
 started+=($!)
-timeout 280 unshare --mount --propagation private sh -c '
+timeout 400 unshare --mount --propagation private sh -c '
   mkdir -p /run/systemd && mount -t tmpfs tmpfs /run/systemd &&
   exec systemd-nspawn -q --register=no --keep-unit --boot --console=pipe \
     --network-namespace-path="/run/netns/$1" --bind="$2:/appliance" -D "$3"' \
@@ -127,12 +152,18 @@ grep -q '^ok: the end$' "$share/log" || die "the checks did not come to their en
 ! grep '^not ok' "$share/log" > /dev/null || die "some checks failed"
 
 # The same from outside the sandbox: the same answers?
-ip netns exec "$net" "$work/sonde" scan 198.18.77.2 -p 22,8080,8443,9090 -o json > "$work/scan.json"
+ip netns exec "$net" "$work/sonde" scan 198.18.77.2 -p T:22,8080,8443,9090,U:123 -o json > "$work/scan.json"
 facts='select(.state == "open") | [.port, .service, .product, .version, .info, .tls[0].cert.sha256] | @json'
 jq -r "$facts" "$work/scan.json" | sort > "$work/outside"
 jq -r "$facts" "$share/inventory.json" | sort > "$work/inside"
 diff "$work/outside" "$work/inside" || die "in its sandbox the service sees something else than outside"
 [ -s "$work/outside" ] || die "nothing was found"
 echo "ok: $(wc -l < "$work/outside") services look the same from inside the sandbox and outside"
+if [ -e "$share/lab.toml" ]; then
+  # shellcheck disable=SC2046 # one argument per word
+  ip netns exec "$net" "$work/sonde" scan $(python3 "$here/lab.py" scan "$truth") -o json > "$work/lab.json"
+  python3 "$here/lab.py" compare "$truth" "$work/lab.json" "$share/lab.json" ||
+    die "in its sandbox the service sees something else of the lab than outside"
+fi
 value() { sed -n "s/^= $1 //p" "$share/log" | tail -1; }
 echo "appliance: ready=$(value ready) exposure=$(value exposure) caps=$(value caps) watchdog=$(value watchdog) upgrade=$(value upgrade) purge=$(value purge)"
