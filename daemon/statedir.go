@@ -14,8 +14,11 @@ import (
 // service's directory for root and under systemd, else one of the user's own,
 // after the XDG base directory specification.
 func defaultStateDir(configFile string) (string, error) {
-	if os.Getenv("STATE_DIRECTORY") != "" || ofService(configFile) {
+	if os.Getenv("STATE_DIRECTORY") != "" {
 		return config.DefaultStateDir(os.Getenv), nil
+	}
+	if ofService(configFile) {
+		return filepath.Join(config.DefaultStateDir(os.Getenv), instanceOf(configFile)), nil
 	}
 	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "sonde"), nil
@@ -31,7 +34,18 @@ func defaultStateDir(configFile string) (string, error) {
 // by root, or by whoever names the service's configuration, who may be in one of
 // its groups.
 func ofService(configFile string) bool {
-	return os.Geteuid() == 0 || filepath.Clean(configFile) == systemConfig
+	return os.Geteuid() == 0 || filepath.Clean(configFile) == systemConfig || instanceOf(configFile) != ""
+}
+
+// instanceOf gives the instance of sonde@.service whose configuration that is, by
+// which its directories are called, "" for any other file.
+func instanceOf(configFile string) string {
+	dir, file := filepath.Split(filepath.Clean(configFile))
+	above, name := filepath.Split(filepath.Clean(dir))
+	if file != filepath.Base(systemConfig) || filepath.Clean(above) != filepath.Dir(systemConfig) {
+		return ""
+	}
+	return name
 }
 
 // placeEvents puts the event file into the directory for logs that systemd made
@@ -47,8 +61,11 @@ func placeEvents(cfg *config.Config, getenv func(string) string) {
 // defaultRuntimeDir is where the sockets of a service are, for root and under
 // systemd; "" for a user, whose sockets are in the state directory.
 func defaultRuntimeDir(configFile string) string {
-	if os.Getenv("RUNTIME_DIRECTORY") != "" || ofService(configFile) {
+	if os.Getenv("RUNTIME_DIRECTORY") != "" {
 		return config.DefaultRuntimeDir(os.Getenv)
+	}
+	if ofService(configFile) {
+		return filepath.Join(config.DefaultRuntimeDir(os.Getenv), instanceOf(configFile))
 	}
 	return ""
 }

@@ -32,9 +32,20 @@ func TestServiceDirectories(t *testing.T) {
 	for _, key := range []string{"STATE_DIRECTORY", "RUNTIME_DIRECTORY"} {
 		t.Setenv(key, "")
 	}
-	dir, err := defaultStateDir("/etc/sonde//sonde.toml")
-	if run := defaultRuntimeDir("/etc/sonde/sonde.toml"); err != nil || dir != "/var/lib/sonde" || run != "/run/sonde" {
-		t.Errorf("%s, %s, %v", dir, run, err)
+	for _, tt := range []struct{ file, state, run string }{
+		{"/etc/sonde//sonde.toml", "/var/lib/sonde", "/run/sonde"},
+		{"/etc/sonde/site/sonde.toml", "/var/lib/sonde/site", "/run/sonde/site"}, // of sonde@site.service
+		{"/etc/sonde/./site//sonde.toml", "/var/lib/sonde/site", "/run/sonde/site"},
+	} {
+		dir, err := defaultStateDir(tt.file)
+		if run := defaultRuntimeDir(tt.file); err != nil || dir != tt.state || run != tt.run {
+			t.Errorf("%s: %s, %s, %v; want %s, %s", tt.file, dir, run, err, tt.state, tt.run)
+		}
+	}
+	for _, file := range []string{"/etc/sonde/conf.d/site.toml", "/etc/sonde/a/b/sonde.toml", "/srv/site/sonde.toml", "sonde.toml", ""} {
+		if name := instanceOf(file); name != "" {
+			t.Errorf("%s is taken for the configuration of the instance %s", file, name)
+		}
 	}
 	if root := os.Geteuid() == 0; ofService("/home/user/sonde.toml") != root {
 		t.Errorf("as root %t: another file is taken for the service's: %t", root, !root)
