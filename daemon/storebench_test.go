@@ -112,7 +112,7 @@ func benchApply(t *testing.T, s *inventory.Store, from, n, all int, at time.Time
 	if n < all {
 		stride = all/n*7919 + 1
 	}
-	var took time.Duration
+	var took, longest time.Duration
 	for i := range n {
 		batch = append(batch, benchVisit((from+i*stride)%all, at.Add(time.Duration(i)*time.Millisecond)))
 		if len(batch) < benchBatch && i+1 < n {
@@ -122,9 +122,10 @@ func benchApply(t *testing.T, s *inventory.Store, from, n, all int, at time.Time
 		if _, err := s.Apply(t.Context(), batch); err != nil {
 			t.Fatal(err)
 		}
-		took += time.Since(begun)
+		took, longest = took+time.Since(begun), max(longest, time.Since(begun))
 		batch = batch[:0]
 	}
+	t.Logf("%d visits in batches of %d, the longest took %v", n, benchBatch, longest.Round(time.Millisecond))
 	return float64(n) / took.Seconds()
 }
 

@@ -22,6 +22,18 @@ import (
 // FileName is the store's file in the state directory.
 const FileName = "sonde.db"
 
+// What the writing connection may use.
+const (
+	pageSize = 4096 // SQLite's own
+	// logPages is how long the log grows before it is written into the file.
+	// Visits lie all over it: each changes two pages, and the pages of a log of
+	// 64 MiB are written in one go, in their order.
+	logPages = 16 << 10
+	// cacheMost is how many bytes of the file are kept in memory: the index of a
+	// million endpoints takes 40 MiB, the inner pages of the tables some more.
+	cacheMost = 64 << 20
+)
+
 // Config is what a store is opened with.
 type Config struct {
 	Dir     string // the state directory; made when missing, mode 0750
@@ -139,7 +151,9 @@ func (s *Store) open(ctx context.Context, path string, cfg Config) (err error) {
 		"auto_vacuum(incremental)", // before the first table is made
 		"journal_mode(wal)",
 		"synchronous(full)", // a commit is on disk before a sink may see it
-		"journal_size_limit(67108864)",
+		fmt.Sprintf("journal_size_limit(%d)", logPages*pageSize),
+		fmt.Sprintf("wal_autocheckpoint(%d)", logPages),
+		fmt.Sprintf("cache_size(%d)", -cacheMost>>10), // in KiB where it is below 0
 		"foreign_keys(on)"))
 	if err != nil {
 		return err
