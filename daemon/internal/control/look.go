@@ -10,8 +10,7 @@ import (
 // How often the sensor's loop is asked.
 const (
 	// lookWithin is how long the loop has to answer. It comes round at least
-	// every second; on a machine that has much else to do, looking at a million
-	// services takes some more.
+	// every second, and later on a machine that has much else to do.
 	lookWithin = 10 * time.Second
 	// lookShare is the share of the loop's time that asking it may take: one in
 	// so many.

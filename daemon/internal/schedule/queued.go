@@ -5,44 +5,32 @@ import "time"
 // A Queued is what waits in the queue for one watch.
 type Queued struct {
 	Due, Later   int       // entries that could be done now, and that are for later
-	Visit, Sweep time.Time // when the first of each kind is or was due; zero: none waits
+	Visit, Sweep time.Time // when the one of each kind that goes first is or was due; zero: none waits
 }
 
-// Queued gives what waits, by watch. It takes one step per entry.
+// Queued gives what waits, by watch.
 func (q *Queue) Queued(now time.Time) map[string]Queued {
-	all := map[string]*Queued{}
-	var (
-		name string
-		last *Queued // of name: many entries of a watch come in a row
-	)
-	for _, it := range q.items {
-		if last == nil || it.Watch != name {
-			name = it.Watch
-			if last = all[name]; last == nil {
-				last = &Queued{}
-				all[name] = last
-			}
+	q.promote(now)
+	all := make(map[string]Queued, len(q.order))
+	for _, l := range q.order {
+		if l.total == 0 {
+			continue
 		}
-		last.add(&it.Entry, now)
+		n := Queued{Later: len(l.waiting.items) + len(l.later.items)}
+		n.Due = l.total - n.Later
+		n.Visit = firstOf(&l.news, &l.routine, &l.waiting)
+		n.Sweep = firstOf(&l.sweeps, &l.later)
+		all[l.watch] = n
 	}
-	out := make(map[string]Queued, len(all))
-	for name, l := range all {
-		out[name] = *l
-	}
-	return out
+	return all
 }
 
-func (l *Queued) add(e *Entry, now time.Time) {
-	if e.Due.After(now) {
-		l.Later++
-	} else {
-		l.Due++
+// firstOf tells when what comes first of the first heap that has anything is due.
+func firstOf(heaps ...*heap) time.Time {
+	for _, h := range heaps {
+		if it := h.first(); it != nil {
+			return timeOf(it.due)
+		}
 	}
-	first := &l.Visit
-	if e.Kind == Sweep {
-		first = &l.Sweep
-	}
-	if first.IsZero() || e.Due.Before(*first) {
-		*first = e.Due
-	}
+	return time.Time{}
 }

@@ -17,8 +17,8 @@
 //
 // # Cost
 //
-// Put, Next and Done take O(log n) time, Next besides one step per watch; an
-// entry takes about 400 bytes.
+// Put, Next and Done take O(log n) time, Next and Queued besides one step per
+// watch; an entry takes about 150 bytes.
 package schedule
 
 import (
@@ -77,8 +77,9 @@ func merge(a, b Entry, now time.Time) Entry {
 // A Queue is what is to be done. It belongs to one goroutine.
 type Queue struct {
 	perHost func(netip.Addr) int
-	waiting heap // for their time
-	items   map[ID]*item
+	items   map[event.Compact]*item // visits
+	sweeps  map[string]*item
+	names   map[*item]string // of sweeps
 	flying  map[ID]*flight
 	lanes   map[string]*lane
 	order   []*lane // as they came
@@ -106,14 +107,16 @@ type hostOf struct {
 
 func (e *Entry) host() hostOf { return hostOf{e.Watch, e.ID.Key.Host()} }
 
+func newHost() *host { return &host{parked: heap{as: parked, less: byPromise}} }
+
 // NewQueue returns an empty queue. perHost says how many visits of an address
 // may be in flight at once, 0 for any number; it may be nil, for any number.
 func NewQueue(perHost func(netip.Addr) int) *Queue {
 	if perHost == nil {
 		perHost = func(netip.Addr) int { return 0 }
 	}
-	return &Queue{perHost: perHost, waiting: heap{less: byDue}, items: map[ID]*item{},
-		flying: map[ID]*flight{}, lanes: map[string]*lane{}, hosts: map[hostOf]*host{}}
+	return &Queue{perHost: perHost, items: map[event.Compact]*item{}, sweeps: map[string]*item{},
+		names: map[*item]string{}, flying: map[ID]*flight{}, lanes: map[string]*lane{}, hosts: map[hostOf]*host{}}
 }
 
 // Put asks for an entry. Of two for the same thing that stays which is due
@@ -127,19 +130,21 @@ func (q *Queue) Put(e Entry, now time.Time) {
 		f.asked = &e
 		return
 	}
-	it, there := q.items[e.ID]
-	if there {
-		e = merge(it.Entry, e, now)
-		if e == it.Entry {
+	it := q.find(e.ID)
+	if it != nil {
+		was := q.entry(it)
+		if e = merge(was, e, now); e == was {
 			return
 		}
 		q.drop(it)
+		it.lane.total--
 	} else {
 		it = &item{}
-		q.items[e.ID] = it
+		q.keep(it, e.ID)
 	}
-	it.Entry = e
-	q.waiting.push(it, 0)
+	it.set(&e, q.laneOf(e.Watch))
+	it.lane.total++
+	it.lane.await(it)
 }
 
 // Next takes the entry that comes first of those that are due. Without room
@@ -152,57 +157,60 @@ func (q *Queue) Next(now time.Time, room bool) (Entry, bool) {
 		if l == nil {
 			break
 		}
-		if it = l.pick(now); q.park(it) {
+		it = l.pick(now)
+		if q.leave(it); q.park(it) {
 			it = nil
 		}
 	}
 	if it == nil {
 		return Entry{}, false
 	}
-	q.take(it)
-	return it.Entry, true
+	return q.take(it), true
 }
 
-// promote brings what has become due to its watch.
+// promote brings what has become due to where it is taken from.
 func (q *Queue) promote(now time.Time) {
-	for {
-		it := q.waiting.first()
-		if it == nil || it.Due.After(now) {
-			return
+	n := nanos(now)
+	for _, l := range q.order {
+		for _, h := range []*heap{&l.waiting, &l.later} {
+			for it := h.first(); it != nil && it.due <= n; it = h.first() {
+				q.leave(it)
+				l.add(it)
+			}
 		}
-		it.leave()
-		q.laneOf(it.Watch).add(it)
 	}
 }
 
 // park puts an entry aside whose host has enough of them in flight.
 func (q *Queue) park(it *item) bool {
-	most := q.perHost(it.ID.Key.Addr)
-	h := q.hosts[it.host()]
+	e := q.entry(it)
+	most := q.perHost(e.ID.Key.Addr)
+	h := q.hosts[e.host()]
 	if most == 0 || h == nil || h.flying < most {
 		return false
 	}
-	h.parked.push(it, 0)
+	h.parked.push(it)
 	return true
 }
 
 // take marks an entry as in flight.
-func (q *Queue) take(it *item) {
-	delete(q.items, it.ID)
-	q.flying[it.ID] = &flight{Entry: it.Entry}
-	if it.Kind == Sweep {
-		return
+func (q *Queue) take(it *item) Entry {
+	e := q.entry(it)
+	q.forget(it)
+	q.flying[e.ID] = &flight{Entry: e}
+	if e.Kind == Sweep {
+		return e
 	}
 	q.visits++
 	q.served++
-	l := q.laneOf(it.Watch)
-	l.flying, l.served = l.flying+1, q.served
-	h := q.hosts[it.host()]
+	it.lane.flying, it.lane.served = it.lane.flying+1, q.served
+	h := q.hosts[e.host()]
 	if h == nil {
-		h = &host{parked: heap{less: byPromise}}
-		q.hosts[it.host()] = h
+		h = newHost()
+		q.hosts[e.host()] = h
 	}
 	h.flying++
+	return e
 }
 
 // Done ends an entry that was taken. What was asked of it meanwhile becomes
@@ -235,8 +243,8 @@ func (q *Queue) refill(of hostOf) {
 		if it == nil {
 			break
 		}
-		it.leave()
-		q.laneOf(of.watch).add(it)
+		q.leave(it)
+		it.lane.add(it)
 	}
 	if h.flying == 0 && h.parked.first() == nil {
 		delete(q.hosts, of)
@@ -246,15 +254,16 @@ func (q *Queue) refill(of hostOf) {
 // drop takes an entry out of where it waits. Those of its host that wait
 // behind it move up.
 func (q *Queue) drop(it *item) {
-	it.leave()
-	q.refill(it.host())
+	e := q.entry(it)
+	q.leave(it)
+	q.refill(e.host())
 }
 
 // Remove forgets an entry that is not in flight.
 func (q *Queue) Remove(id ID) {
-	if it, ok := q.items[id]; ok {
+	if it := q.find(id); it != nil {
 		q.drop(it)
-		delete(q.items, id)
+		q.forget(it)
 	}
 }
 
@@ -263,25 +272,32 @@ func (q *Queue) Hold(watch string, on bool) { q.laneOf(watch).held = on }
 
 // NextDue tells when the next entry becomes due of those that are not yet. What
 // is due already waits for room, for its host or for its watch.
-func (q *Queue) NextDue() (time.Time, bool) {
-	it := q.waiting.first()
-	if it == nil {
+func (q *Queue) NextDue() (due time.Time, ok bool) {
+	var first *item
+	for _, l := range q.order {
+		for _, h := range [...]*heap{&l.waiting, &l.later} {
+			if it := h.first(); it != nil && (first == nil || it.due < first.due) {
+				first = it
+			}
+		}
+	}
+	if first == nil {
 		return time.Time{}, false
 	}
-	return it.Due, true
+	return timeOf(first.due), true
 }
 
 // Find gives the entry of an endpoint or sweep that waits.
 func (q *Queue) Find(id ID) (Entry, bool) {
-	it, ok := q.items[id]
-	if !ok {
+	it := q.find(id)
+	if it == nil {
 		return Entry{}, false
 	}
-	return it.Entry, true
+	return q.entry(it), true
 }
 
 // Len is how many entries wait.
-func (q *Queue) Len() int { return len(q.items) }
+func (q *Queue) Len() int { return len(q.items) + len(q.sweeps) }
 
 // Visits is how many visits were taken and are not done.
 func (q *Queue) Visits() int { return q.visits }

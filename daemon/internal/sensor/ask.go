@@ -67,8 +67,8 @@ func (s *Sensor) watchOf(k event.Key) *Watch {
 // retake makes what is known of a host due now.
 func (s *Sensor) retake(h hostID) {
 	now := s.now()
-	for _, key := range s.services[h] {
-		s.queue.Put(schedule.Entry{ID: schedule.ID{Key: key}, Watch: s.known[key].watch, Kind: schedule.Verify,
+	for key, k := range s.known.services(h) {
+		s.queue.Put(schedule.Entry{ID: schedule.ID{Key: key}, Watch: k.watch, Kind: schedule.Verify,
 			Due: now, Late: now}, now)
 	}
 }
@@ -140,6 +140,7 @@ func (s *Sensor) Release(ctx context.Context, h event.Host) error {
 		}
 		q.until, released = s.now(), true
 		s.resting[id] = q
+		s.reconsider(id)
 		s.retake(id)
 	})
 	switch {
@@ -180,7 +181,7 @@ func (s *Sensor) Next(ctx context.Context, k event.Key) (Plan, error) {
 		if from := s.rested(hostOf(k)); !from.IsZero() {
 			p.Rests = s.clock.WallAt(from)
 		}
-		if known, ok := s.known[k]; ok {
+		if known, ok := s.known.get(k); ok {
 			p.Every = s.everyOf(k, &known)
 		}
 	})

@@ -53,6 +53,7 @@ func (s *Sensor) testify(h hostID, k event.Key, until time.Time) {
 	if first {
 		s.cfg.Log.Info("host is asked with care from now on", "addr", h.addr, "port", k.Port, "transport", k.Transport)
 		s.grantLess(h.addr, true)
+		s.reconsider(h)
 		s.recallAll(h)
 	}
 }
@@ -75,6 +76,7 @@ func (s *Sensor) careful(h hostID) bool {
 	}
 	delete(s.fragile, h)
 	s.grantLess(h.addr, false)
+	s.reconsider(h)
 	return false
 }
 

@@ -47,8 +47,9 @@ type suspicion struct {
 // A quarantine is a host that is left alone until some time, and watched for
 // its recovery afterwards.
 type quarantine struct {
-	watch string
-	until time.Time
+	watch   string
+	until   time.Time
+	counted bool // that it is over, see endRests
 }
 
 // rested tells from when on a host may be spoken to again; zero means now. A
@@ -64,6 +65,23 @@ func (s *Sensor) rested(h hostID) time.Time {
 	return time.Time{}
 }
 
+// trust ends a suspicion.
+func (s *Sensor) trust(h hostID) {
+	delete(s.suspects, h)
+	s.reconsider(h)
+}
+
+// endRests counts the services of hosts anew that were left alone until now.
+func (s *Sensor) endRests(now time.Time) {
+	for h, q := range s.resting {
+		if !q.counted && !now.Before(q.until) {
+			q.counted = true
+			s.resting[h] = q
+			s.reconsider(h)
+		}
+	}
+}
+
 // suspect begins to look at a host when a visit that sent something ended
 // without a byte: first at the endpoint alone, which is enough for a service
 // that merely does not answer.
@@ -77,6 +95,7 @@ func (s *Sensor) suspect(ctx context.Context, v *inventory.Visit) {
 	}
 	sp := &suspicion{watch: s.watches[v.Watch], visit: *o}
 	s.suspects[h] = sp
+	s.reconsider(h)
 	own := s.targetsAt(v.Key, 0)
 	if len(own) == 0 {
 		own = s.targetsAt(v.Key, looksAside)
@@ -93,7 +112,7 @@ func (s *Sensor) targetsAt(k event.Key, most int) (list []capture.Target) {
 	if most == 0 {
 		return list
 	}
-	for _, other := range s.services[hostOf(k)] {
+	for other := range s.known.services(hostOf(k)) {
 		if other.Transport == probes.TCP && other != k {
 			list = append(list, capture.Target{Network: capture.TCP, Addr: netip.AddrPortFrom(k.Addr, other.Port)})
 			if len(list) > most {
@@ -109,7 +128,7 @@ func (s *Sensor) targetsAt(k event.Key, most int) (list []capture.Target) {
 // ctx.
 func (s *Sensor) lookAt(ctx context.Context, h hostID, targets []capture.Target, from time.Time) {
 	if len(targets) == 0 {
-		delete(s.suspects, h)
+		s.trust(h)
 		return
 	}
 	s.look(&look{looker: s.suspects[h].watch.Looker, watch: s.suspects[h].watch.Name, targets: targets, from: from,
@@ -120,7 +139,7 @@ func (s *Sensor) lookAt(ctx context.Context, h hostID, targets []capture.Target,
 func (s *Sensor) endLook(ctx context.Context, h hostID, l *look) {
 	sp := s.suspects[h]
 	if l.err != nil || l.alive() {
-		delete(s.suspects, h)
+		s.trust(h)
 		return
 	}
 	o := &sp.visit
@@ -143,6 +162,7 @@ func (s *Sensor) endLook(ctx context.Context, h hostID, l *look) {
 func (s *Sensor) distress(ctx context.Context, h hostID, sp *suspicion) {
 	q := quarantine{watch: sp.watch.Name, until: s.now().Add(s.cfg.Quarantine)}
 	s.resting[h] = q
+	s.reconsider(h)
 	s.forgive(ctx, h)
 	o := sp.visit
 	e := event.Event{Action: event.HostDistress, Cause: event.CauseSelf, Watch: q.watch, Zone: h.zone,
@@ -174,6 +194,7 @@ func (s *Sensor) recovered(ctx context.Context, h hostID, o *probes.Observation)
 		return
 	}
 	delete(s.resting, h)
+	s.reconsider(h)
 	s.record(ctx, event.Event{Action: event.HostRecovered, Cause: event.CauseTarget, Watch: q.watch,
 		Zone: h.zone, Endpoint: o, ObservedAt: o.At, Message: fmt.Sprintf("%s: answers again", h.addr)})
 }
@@ -238,5 +259,8 @@ func (s *Sensor) loadDistress(ctx context.Context) error {
 		s.resting[h] = q
 	}
 	maps.DeleteFunc(s.resting, func(_ hostID, q quarantine) bool { return s.watches[q.watch] == nil })
+	for h := range s.resting {
+		s.reconsider(h)
+	}
 	return nil
 }

@@ -222,6 +222,7 @@ type store struct {
 	failPass   int
 	applied    int
 	applyTakes time.Duration
+	loadTakes  time.Duration
 }
 
 func newStore(w *world) *store {
@@ -246,6 +247,7 @@ func (s *store) enter() func() {
 
 func (s *store) Endpoints(_ context.Context, f inventory.Filter) iter.Seq2[inventory.Endpoint, error] {
 	return func(yield func(inventory.Endpoint, error) bool) {
+		time.Sleep(s.loadTakes)
 		for _, e := range s.endpoints {
 			if !e.Retired && !yield(e, nil) {
 				return

@@ -122,13 +122,11 @@ func (s *Sensor) sweptOnce(w *Watch) bool {
 // remind makes the known services of a host due that need it, and says whether
 // there is any known service.
 func (s *Sensor) remind(h hostID, was *heardHost, now time.Time) bool {
-	keys := s.services[h]
-	if len(keys) == 0 || now.Sub(was.reminded) < remindEvery {
-		return len(keys) > 0
+	if !s.known.has(h) || now.Sub(was.reminded) < remindEvery {
+		return s.known.has(h)
 	}
 	was.reminded = now
-	for _, key := range keys {
-		k := s.known[key]
+	for key, k := range s.known.services(h) {
 		// One that refuses us does not do so for want of its host, and is not to be
 		// asked more often for it.
 		well := k.fails == 0 || k.outcome == probes.OutcomeBlocked
@@ -243,13 +241,9 @@ func (s *Sensor) hand(ctx context.Context, x sighting) {
 	}
 }
 
-// keep and drop hold known, and services, which is the same by host.
-func (s *Sensor) keep(key event.Key, k known) {
-	if _, there := s.known[key]; !there {
-		h := hostOf(key)
-		s.services[h] = append(s.services[h], key)
-	}
-	s.known[key] = k
+// keep holds what is known of a service.
+func (s *Sensor) keep(key event.Key, k *known) {
+	s.known.put(key, k, s.everyOf(key, k), !s.rested(hostOf(key)).IsZero())
 	if w := s.watches[k.watch]; w.Heard != nil {
 		w.Heard(key.Addr)
 	}
@@ -258,13 +252,15 @@ func (s *Sensor) keep(key event.Key, k known) {
 // drop forgets a service that is gone. When its host is seen again, it is as
 // good as new.
 func (s *Sensor) drop(key event.Key) {
-	h := hostOf(key)
-	if _, there := s.known[key]; there {
-		delete(s.known, key)
-		delete(s.heard, h)
-		list := slices.DeleteFunc(s.services[h], func(k event.Key) bool { return k == key })
-		if s.services[h] = list; len(list) == 0 {
-			delete(s.services, h)
-		}
+	if s.known.drop(key) {
+		delete(s.heard, hostOf(key))
+	}
+}
+
+// reconsider counts the services of a host anew, when it is asked more or less
+// often from now on, or left alone, or no longer.
+func (s *Sensor) reconsider(h hostID) {
+	for key, k := range s.known.services(h) {
+		s.known.put(key, &k, s.everyOf(key, &k), !s.rested(h).IsZero())
 	}
 }

@@ -49,7 +49,7 @@ func (s *Sensor) load(ctx context.Context) error {
 			continue
 		}
 		s.weigh(e.Key, &e.Current, inventory.Standing{Status: e.Status, Next: e.Next})
-		s.place(e.Key, known{watch: e.Watch, remembered: session.Recall(&e.Current),
+		s.place(e.Key, &known{watch: e.Watch, remembered: session.Recall(&e.Current),
 			visited: s.clock.Ago(e.LastVisited), verified: s.clock.Ago(e.LastVerified),
 			outcome: e.Current.Outcome, unstable: e.Swing.Unstable},
 			inventory.Standing{Status: e.Status, Next: e.Next})
@@ -86,7 +86,7 @@ func (s *Sensor) load(ctx context.Context) error {
 // one.
 func (s *Sensor) learn(v *inventory.Visit, after inventory.Standing) {
 	s.weigh(v.Key, &v.Observation, after)
-	k := s.known[v.Key]
+	k, _ := s.known.get(v.Key)
 	k.watch, k.visited = v.Watch, s.now()
 	o := &v.Observation
 	k.outcome, k.unstable = o.Outcome, after.Unstable
@@ -118,13 +118,13 @@ func (s *Sensor) learn(v *inventory.Visit, after inventory.Standing) {
 	if !after.Verified.IsZero() {
 		k.verified = s.clock.Ago(after.Verified)
 	}
-	s.place(v.Key, k, after)
+	s.place(v.Key, &k, after)
 }
 
 // place keeps an endpoint that is there, or may be, and schedules its next
 // visit: for a confirmation, and in any case within the promise. What is gone,
 // or was never there, is left to discovery.
-func (s *Sensor) place(key event.Key, k known, after inventory.Standing) {
+func (s *Sensor) place(key event.Key, k *known, after inventory.Standing) {
 	now := s.now()
 	var next time.Time
 	if !after.Next.At.IsZero() {
@@ -140,7 +140,7 @@ func (s *Sensor) place(key event.Key, k known, after inventory.Standing) {
 	}
 	s.keep(key, k)
 	e := schedule.Entry{ID: schedule.ID{Key: key}, Watch: k.watch, Kind: schedule.Verify}
-	e.Due, e.Late = s.rhythm.Turn(key, k.visited, s.everyOf(key, &k))
+	e.Due, e.Late = s.rhythm.Turn(key, k.visited, s.everyOf(key, k))
 	if !next.IsZero() && !next.After(e.Late) { // and not before that
 		e.Kind, e.Due = schedule.Confirm, next
 	}

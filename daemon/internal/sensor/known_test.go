@@ -1,7 +1,11 @@
 package sensor
 
 import (
+	"bytes"
+	"log/slog"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"sonde/daemon/internal/inventory"
@@ -30,7 +34,7 @@ func TestExtrasAreDueOnceADay(t *testing.T) {
 		{time.Second, false, nil},
 	} {
 		now = now.Add(step.after)
-		k := s.known[keyOf(25)]
+		k, _ := s.known.get(keyOf(25))
 		if r := k.recall(now); r.Extras != step.due {
 			t.Errorf("visit %d: due %v, want %v", i, r.Extras, step.due)
 		}
@@ -71,7 +75,7 @@ func TestShutServerIsRemembered(t *testing.T) {
 		{time.Hour, false, false, shut(false)}, // the probe is the better memory
 	} {
 		now = now.Add(step.after)
-		k := s.known[keyOf(25)]
+		k, _ := s.known.get(keyOf(25))
 		r := k.recall(now)
 		if r.Extras != step.due || (r.Shut != nil) != step.shut || step.shut && r.Offer != 5 {
 			t.Errorf("visit %d: %+v, want due %v, shut %v", i, r, step.due, step.shut)
@@ -79,4 +83,20 @@ func TestShutServerIsRemembered(t *testing.T) {
 		s.learn(&inventory.Visit{Key: keyOf(25), Watch: "lan", Observation: step.seen},
 			inventory.Standing{Status: inventory.Present})
 	}
+}
+
+// TestLoadingIsNoSleep: a sensor that reads a large inventory at its start was
+// busy, and the machine awake.
+func TestLoadingIsNoSleep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(newWorld(t, 22))
+		s.loadTakes = time.Minute
+		cfg := configOf(s.w, s)
+		var log bytes.Buffer
+		cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+		runThis(t, New(cfg), 2*time.Minute, nil)
+		if strings.Contains(log.String(), "slept") {
+			t.Error(log.String())
+		}
+	})
 }

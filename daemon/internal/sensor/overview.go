@@ -53,11 +53,9 @@ type UnderWay struct {
 	Asks      bool   // it still asks
 }
 
-// Overview tells what the sensor does. It looks at all that is known and all that
-// waits, which takes about twice as long as judging the promises does, and the
-// loop does nothing else meanwhile: who asks often keeps what was told for a
-// while. Any goroutine may call
-// it; it fails when ctx ends or the sensor does not run.
+// Overview tells what the sensor does. That takes the loop a moment for each
+// watch, however much is known and waits. Any goroutine may call it; it fails
+// when ctx ends or the sensor does not run.
 func (s *Sensor) Overview(ctx context.Context) (Overview, error) {
 	var v Overview
 	err := s.do(ctx, func() {

@@ -58,12 +58,12 @@ func (s *Sensor) pass(p passing) {
 		return
 	}
 	e := schedule.Entry{ID: schedule.ID{Key: k}, Watch: w.Name, Kind: schedule.Sighted, Due: s.now()}
-	if known, there := s.known[k]; there {
+	if known, there := s.known.get(k); there {
 		if e.Due.Sub(known.visited) <= w.VerifyEvery {
 			return
 		}
 		e.Kind, e.Late = schedule.Verify, e.Due
-	} else if s.queue.Len() >= hintsMost+len(s.known) {
+	} else if s.queue.Len() >= hintsMost+s.known.len() {
 		s.missed.Add(1)
 		return
 	}

@@ -15,8 +15,7 @@ import (
 // not kept is told as watch.overdue, and as watch.recovered when it is again.
 
 const (
-	// judgeEvery is how often the promises are looked at. It takes some 0.1 s
-	// for a million services.
+	// judgeEvery is how often the promises are looked at.
 	judgeEvery = 30 * time.Second
 	// settleMost bounds how long a promise must be kept to be told so; else
 	// it is its own time.
@@ -82,13 +81,10 @@ func failed(o *probes.Observation) bool {
 // takeUp goes on with watches after a time in which nothing was asked: what is
 // overdue is made up one by one, and no promise is judged before that is done.
 func (s *Sensor) takeUp(watches ...*Watch) {
-	known, now := map[string]int{}, s.now()
-	for _, k := range s.known {
-		known[k.watch]++
-	}
+	now := s.now()
 	for _, w := range watches {
 		k, window := s.keeping[w.Name], s.window(w, w.VerifyEvery)
-		s.queue.Spread(w.Name, known[w.Name], window, now)
+		s.queue.Spread(w.Name, s.known.of(w.Name).known, window, now)
 		k.verifyFrom = now.Add(window / 2) // a third for Spread, the rest for a queue
 		for i := range w.Sweeps {
 			k.discoverFrom = now.Add(2 * w.Sweeps[i].Every)

@@ -10,7 +10,7 @@
 //
 // # Cost
 //
-// Memory is held for each endpoint that is there (about 400 bytes), for at most
+// Memory is held for each endpoint that is there (about 300 bytes), for at most
 // owedMost that were found and wait for their first visit, and for each visit
 // under way about 300 bytes beside what its conversation takes.
 package sensor
@@ -164,7 +164,7 @@ type Sensor struct {
 	rhythm  schedule.Rhythm
 	turned  time.Time // when the loop came round last, with Go's own reading
 	watches map[string]*Watch
-	known   map[event.Key]known
+	known   *book
 	keeping map[string]*keeping // of the promises of each watch
 	// admitted says which watches may send; loaded, that it is known of all.
 	admitted map[string]*admission
@@ -184,10 +184,9 @@ type Sensor struct {
 	fragile  map[hostID]witnesses   // hosts that are asked with care
 	outcomes map[probes.Outcome]int
 	looking  looking
-	services map[hostID][]event.Key // known, by host
-	heard    map[hostID]heardHost   // hosts that were seen
-	fresh    map[string]*freshness  // by watch
-	rounds   int                    // under way
+	heard    map[hostID]heardHost  // hosts that were seen
+	fresh    map[string]*freshness // by watch
+	rounds   int                   // under way
 
 	results  chan *flight     // from visits, with room for all; never closed
 	seen     chan sighting    // from sweeps; never closed
@@ -208,7 +207,7 @@ type Sensor struct {
 func New(cfg Config) *Sensor {
 	s := &Sensor{
 		cfg: cfg, clock: schedule.NewClock(cfg.Now, cfg.Elapsed), rhythm: schedule.NewRhythm(cfg.Seed),
-		watches: map[string]*Watch{}, known: map[event.Key]known{}, keeping: map[string]*keeping{},
+		watches: map[string]*Watch{}, known: newBook(cfg.Watches), keeping: map[string]*keeping{},
 		admitted: map[string]*admission{}, waiting: map[event.Key][]chan<- probes.Observation{},
 		asks: make(chan func()), ended: make(chan struct{}),
 		queue: schedule.NewQueue(cfg.perHost), air: map[*flight]struct{}{}, owed: map[event.Key]*debt{},
@@ -217,7 +216,7 @@ func New(cfg Config) *Sensor {
 		suspects: map[hostID]*suspicion{}, resting: map[hostID]quarantine{},
 		fragile:  map[hostID]witnesses{},
 		outcomes: map[probes.Outcome]int{},
-		services: map[hostID][]event.Key{}, heard: map[hostID]heardHost{}, fresh: map[string]*freshness{},
+		heard:    map[hostID]heardHost{}, fresh: map[string]*freshness{},
 		results: make(chan *flight, cfg.Visits),
 		seen:    make(chan sighting), swept: make(chan sweepEnd), rounded: make(chan struct{}), searched: make(chan searchEnd), looks: make(chan *look),
 		passing: make(chan passing, passingMost), notes: make(chan event.Event, notesMost),
@@ -279,6 +278,8 @@ func (s *Sensor) loop(ctx, durable context.Context) {
 	defer judge.Stop()
 	due := time.NewTimer(0)
 	defer due.Stop()
+
+	s.clock.Turn() // what loading took was no sleep
 	s.turned = time.Now()
 	var flush <-chan time.Time // set while a batch waits
 	for ctx.Err() == nil {

@@ -141,7 +141,7 @@ func (s *Sensor) sight(r sighting) {
 		return
 	}
 	answered := r.reply.Kind == capture.Accepted || r.reply.Kind == capture.Answered
-	if _, there := s.known[k]; answered == there {
+	if _, there := s.known.get(k); answered == there {
 		return
 	}
 	e := schedule.Entry{ID: schedule.ID{Key: k}, Watch: r.watch.Name,

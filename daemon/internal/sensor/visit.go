@@ -57,7 +57,7 @@ func (s *Sensor) startVisit(e schedule.Entry) {
 	if w.Names != nil {
 		ep.Names = w.Names(k.Addr)
 	}
-	before := s.known[k]
+	before, _ := s.known.get(k)
 	f := &flight{key: k, watch: w, debt: s.owed[k], waiting: s.waiting[k]}
 	recall := before.recall(s.now())
 	recall.Heard = f.debt.heard(s.now())
