@@ -73,6 +73,16 @@ func (p *prober) datagrams(ctx context.Context, to netip.AddrPort, cost *tally) 
 		if r, err = p.datagram(ctx, to, payload); err != nil || r.Kind != Silent {
 			return r, err
 		}
+		if !answersElsewhere(to.Port()) {
+			continue
+		}
+		if err := p.Wait(ctx, to.Addr()); err != nil {
+			return r, err
+		}
+		cost.tries++
+		if r, err = p.elsewhere(ctx, to, payload); err != nil || r.Kind != Silent {
+			return r, err
+		}
 	}
 	return r, nil
 }
@@ -97,16 +107,21 @@ func (p *prober) datagram(ctx context.Context, to netip.AddrPort, payload []byte
 	if _, err := conn.Write(payload); err != nil {
 		return p.classify(ctx, to, err, time.Now(), reasonPortUnreach)
 	}
-	if p.buf == nil {
-		p.buf = make([]byte, maxDatagram)
-	}
-	n, err := conn.Read(p.buf)
+	n, err := conn.Read(p.buffer())
 	at := time.Now()
 	if err != nil {
 		return p.classify(ctx, to, err, at, reasonPortUnreach)
 	}
 	return Reply{Kind: Answered, Reason: reasonAnswered, At: at,
 		Payload: slices.Clone(p.buf[:n]), Sent: payload}, nil
+}
+
+// buffer is where the prober reads datagrams to.
+func (p *prober) buffer() []byte {
+	if p.buf == nil {
+		p.buf = make([]byte, maxDatagram)
+	}
+	return p.buf
 }
 
 // classify turns the error of a socket into a reply. The error that it gives

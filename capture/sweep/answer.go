@@ -77,6 +77,22 @@ func (j *judge) judge(p *frame.Packet) (a answer, ok bool) {
 	return answer{}, false
 }
 
+// elsewhere reads a datagram as the answer of a port that answers from another
+// one: the cookie is that of the port whose form it has.
+func (j *judge) elsewhere(p *frame.Packet) (a answer, ok bool) {
+	if p.Proto != frame.ProtoUDP || !p.Src.IsValid() || p.Src.IsMulticast() || p.Src.IsUnspecified() {
+		return answer{}, false
+	}
+	port, ok := capture.Elsewhere(p.Payload)
+	if !ok || port == p.SrcPort {
+		return answer{}, false
+	}
+	c := j.secret.cookie(p.Src, port, frame.ProtoUDP)
+	a = answer{addr: p.Src, port: port, proto: frame.ProtoUDP, kind: capture.Answered,
+		reason: "udp-response", offset: j.offset(c, p.DstPort)}
+	return a, a.offset >= 0
+}
+
 // segment reads a TCP segment: a SYN-ACK, or a RST, that acknowledges our SYN.
 func (j *judge) segment(p *frame.Packet) (answer, bool) {
 	if p.Flags&frame.FlagACK == 0 || p.Fragment {

@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"math/rand/v2"
@@ -63,7 +64,8 @@ type fakeAnswer struct {
 	flags     uint8  // TCP
 	payload   []byte // UDP
 	udp       bool
-	icmp      bool // port unreachable, or code
+	port      uint16 // UDP: the source, if not the port that was asked
+	icmp      bool   // port unreachable, or code
 	code      uint8
 	from      netip.Addr // of ICMP
 	seqOffset uint32
@@ -255,7 +257,7 @@ func (a *fakeAnswer) build(p *frame.Packet) []byte {
 		if err != nil {
 			panic(err)
 		}
-		return b[:t.Put(b, path, p.Src, p.DstPort, p.SrcPort, 1)]
+		return b[:t.Put(b, path, p.Src, cmp.Or(a.port, p.DstPort), p.SrcPort, 1)]
 	}
 	t, err := frame.NewSYN(src)
 	if err != nil {

@@ -194,20 +194,26 @@ func (o *outlet) take(b []byte, at time.Time) {
 	}
 	src, ours := (*o.sources.Load())[p.Dst]
 	a, ok := s.judge.judge(p)
-	if !ok || !ours {
-		s.count.spoofed.Add(1)
-		return
+	if ok = ok && ours && o.answered(&a, at); !ok && ours {
+		if b, strayed := s.judge.elsewhere(p); strayed {
+			ok = o.answered(&b, at)
+		}
 	}
-	if a.addr.Is6() && a.addr.IsLinkLocalUnicast() {
-		a.addr = a.addr.WithZone(o.hop.Link.Name)
-	}
-	if !s.answered(&a, p, at) {
+	if !ok {
 		s.count.spoofed.Add(1)
 		return
 	}
 	if a.kind == capture.Accepted {
 		o.refuse(reset{src: src, dst: p.Src, mac: p.SrcMAC, from: p.DstPort, to: p.SrcPort, seq: p.Ack})
 	}
+}
+
+// answered says whether a run had asked for what the packet at hand answers.
+func (o *outlet) answered(a *answer, at time.Time) bool {
+	if a.addr.Is6() && a.addr.IsLinkLocalUnicast() {
+		a.addr = a.addr.WithZone(o.hop.Link.Name)
+	}
+	return o.s.answered(a, &o.packet, at)
 }
 
 // from lets answers to an address of ours in, as packets leave from it.

@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"maps"
@@ -276,6 +277,39 @@ func TestUDP(t *testing.T) {
 		// Two datagrams to 53, one to 54 and 55, two to the silent ones.
 		if stats.Answered != 3 || stats.Refused != 3 || stats.Unreachable != 3 || stats.Silent != 6 || stats.Tries != 3*(2+1+1+2+2) {
 			t.Errorf("stats %+v", stats)
+		}
+		s.Close()
+	})
+}
+
+// A transfer of TFTP has a port of its own; its form and the cookie of port 69
+// make it an answer. Nothing else is one that comes from another port.
+func TestElsewhere(t *testing.T) {
+	refusal := []byte("\x00\x05\x00\x01File not found\x00")
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.answer = func(p *frame.Packet, _ int) []fakeAnswer {
+			switch last := p.Dst.As4()[3]; {
+			case last%3 == 0:
+				return []fakeAnswer{{udp: true, port: 40000, payload: refusal}}
+			case last%3 == 1:
+				return []fakeAnswer{{udp: true, port: 40000, payload: []byte("hello")}}
+			}
+			return []fakeAnswer{{udp: true, port: 40000, payload: refusal, src: netip.MustParseAddr("198.18.7.7")}}
+		}
+		s := w.sweeper(t, Config{Payloads: func(uint16) [][]byte { return [][]byte{[]byte("file?")} }})
+		p := capture.Plan{Network: capture.UDP, Addrs: targets(30), Ports: []uint16{69}}
+		got, _ := collect(t, s, p)
+		for i := range p.Addrs.Len() {
+			a := p.Addrs.At(i)
+			r, ok := got[netip.AddrPortFrom(a, 69)]
+			if want := a.As4()[3]%3 == 0; ok != want || ok && (r.Kind != capture.Answered || !bytes.Equal(r.Payload, refusal)) {
+				t.Errorf("%s port 69: %+v, want an answer: %v", a, r, want)
+			}
+		}
+		p.Ports = []uint16{70} // where nobody is asked for a file
+		if got, _ := collect(t, s, p); len(got) != 0 {
+			t.Errorf("port 70: %+v", got)
 		}
 		s.Close()
 	})
