@@ -235,13 +235,16 @@ func (m *Machine) shorten(ln *lane, wait time.Duration) {
 func (m *Machine) laneDone(ln *lane) {
 	null := m.greeter()
 	switch {
+	case ln.state == laneAway && !ln.probe.WaitNull && m.hasPlace(ln, null):
+		m.moveIn(ln, null)
+		return
 	case ln.state == laneAway, ln.found.blocked() && ln.line.beside:
 		m.retreat(ln)
 		return
 	case ln.state == laneEnded && ln.line.hungUp() && ln.line.beside:
 		m.ladder.suspect = ln.probe
-		first := null != nil && m.ladder.lanes[1] == ln
-		if first && null.silent() && null.line.open() && m.budget.spent(0) == "" {
+		if m.hasPlace(ln, null) {
+			m.closing(ln.line)
 			m.moveIn(ln, null)
 			return
 		}
@@ -256,6 +259,13 @@ func (m *Machine) laneDone(ln *lane) {
 	if null != nil {
 		m.shorten(null, glance)
 	}
+}
+
+// hasPlace reports whether a lane that was turned away is the first behind a
+// silent greeting, on whose connection it can be asked.
+func (m *Machine) hasPlace(ln, null *lane) bool {
+	return null != nil && m.ladder.lanes[1] == ln && null.silent() && null.line.open() &&
+		m.budget.spent(0) == ""
 }
 
 // retreat goes on with one connection at a time, after a lane was turned away.
@@ -274,9 +284,9 @@ func (m *Machine) retreat(from *lane) {
 }
 
 // moveIn asks a probe that was turned away on the silent connection that has
-// taken the place (part 1, F.1).
+// taken the place (part 1, F.1). A server that begins anew when its one client
+// leaves is not there for a while, so that this may be the only chance.
 func (m *Machine) moveIn(ln, null *lane) {
-	m.closing(ln.line)
 	m.retreat(ln)
 	m.ladder.lanes = nil
 	moved := &lane{probe: ln.probe, line: null.line}
