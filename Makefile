@@ -13,7 +13,7 @@ FUZZTIME ?= 3s
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := build
-.PHONY: help build run demo lab test race lint fuzz bench bench-match bench-probe bench-sweep bench-store promises simulation integration crash crash-part cross man package reproducible appliance check clean
+.PHONY: help build run demo lab test race lint fuzz bench bench-match bench-probe bench-sweep bench-store promises simulation campaign integration crash crash-part cross man package reproducible appliance check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,10 @@ integration: build ## tests with real servers, kernels and peers (root, packages
 
 simulation: ## simulated weeks of true changes among noise: none missed, doubled or false (WEEKS=4)
 	SONDE_WEEKS=$${WEEKS:-4} $(GO) test -count=1 -v -timeout 60m -run Truth ./daemon/internal/simulation
+
+campaign: ## the daemon over the lab amid real noise: no change missed, doubled or false (root, ../shared; ROUNDS=3)
+	@mkdir -p bin; SONDE_ROUNDS=$${ROUNDS:-3} $(GO) test -count=1 -tags lab -timeout 120m -run Campaign -v ./daemon/internal/simulation > bin/campaign.log 2>&1; s=$$?; \
+	grep -v '^campaign: ' bin/campaign.log; grep '^campaign: ' bin/campaign.log || s=1; exit $$s
 
 bench-match: ## matching beside PCRE2 and Hyperscan in one run (gcc, libpcre2-dev, libhyperscan-dev)
 	@mkdir -p bin; $(GO) test -count=1 -tags bench -timeout 20m -run BenchMatch -v ./match > bin/bench-match.log 2>&1; s=$$?; \

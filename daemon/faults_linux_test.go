@@ -49,12 +49,14 @@ func (s *said) String() string {
 	return s.text.String()
 }
 
-func newSufferer(t *testing.T, dir string, at int, more string) *sufferer {
+// newSufferer starts the daemon and waits for its first look. Build are further
+// arguments of the compiler.
+func newSufferer(t *testing.T, dir string, at int, more string, build ...string) *sufferer {
 	s := &sufferer{t: t, dir: filepath.Join(dir, "state"), config: filepath.Join(t.TempDir(), "sonde.toml"),
 		g: newGreeter(t, netip.AddrPortFrom(loopback(at), 2222))}
 	s.g.say(ssh("9.1p1"))
 	bin := filepath.Join(t.TempDir(), "sonde")
-	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", append(append([]string{"build"}, build...), "-o", bin, ".")...).CombinedOutput(); err != nil {
 		t.Fatalf("build the daemon: %v\n%s", err, out)
 	}
 	// The sockets are elsewhere, as in a service: they would hold the disk.

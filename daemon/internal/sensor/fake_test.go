@@ -41,6 +41,7 @@ type world struct {
 
 	open      map[uint16]string // version by port
 	outcome   map[uint16]probes.Outcome
+	guessed   map[uint16]string // services by the port's number alone, where outcome is
 	visitTime time.Duration
 	sweepTime time.Duration
 	degraded  bool
@@ -124,6 +125,9 @@ func (w *world) visit(ctx context.Context, ep probes.Endpoint) probes.Observatio
 		}
 	case own:
 		o.Outcome, o.Cost.Probes = outcome, 1
+		if name := w.guessed[ep.Port]; name != "" {
+			o.Service, o.Strength = name, probes.Table
+		}
 	case there:
 		o.State, o.Outcome, o.Strength, o.Probe = probes.Open, probes.OutcomeAnswered, probes.Hard, "NULL"
 		o.Identity = match.Identity{Service: "ssh", Product: "X", Version: version}

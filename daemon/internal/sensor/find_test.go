@@ -6,7 +6,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"sonde/daemon/internal/inventory"
 	"sonde/probes"
 )
 
@@ -41,31 +40,6 @@ func TestFindThatStaysSilent(t *testing.T) {
 		}
 		if len(s.passes) != 1 || !s.passes[0].Partial || !slices.Contains(s.passes[0].Exclude, hostPrefix(addr)) {
 			t.Errorf("passes %+v, want one without the host", s.passes)
-		}
-	})
-}
-
-// TestMuteFindsAwaitTheSweep: what says nothing is confirmed when the sweep is
-// complete; what is recognised at once.
-func TestMuteFindsAwaitTheSweep(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 2, 3)
-		w.sweepTime = 5 * time.Minute
-		w.outcome[2] = probes.OutcomeTCPWrapped
-		s := newStore(w)
-		s.passes = []inventory.Pass{doneAt(time.Now().Add(-sweepEvery))}
-		runFor(t, configOf(w, s), 9*time.Minute, nil)
-		told := map[uint16]time.Duration{}
-		for _, e := range s.events {
-			if e.Action == "service.new" {
-				told[e.Endpoint.Port] = e.ObservedAt.Sub(w.sweeps[0])
-			}
-		}
-		if told[3] == 0 || told[3] > time.Minute {
-			t.Errorf("what is recognised is told after %v", told[3])
-		}
-		if told[2] < 5*time.Minute || told[2] > 6*time.Minute {
-			t.Errorf("what says nothing is told after %v, want the end of the sweep", told[2])
 		}
 	})
 }

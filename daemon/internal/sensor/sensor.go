@@ -128,6 +128,7 @@ type Config struct {
 	HostVisits     int           // of these with one address, loopback apart; 0: any number
 	HeartbeatEvery time.Duration // 0: none
 	Quarantine     time.Duration // how long a host in distress is left alone
+	Alike          int           // more ports than this of one host that say nothing are looked for together
 	// Careful is told which hosts are to be granted less, and which no more;
 	// may be nil.
 	Careful func(a netip.Addr, on bool)
@@ -179,6 +180,7 @@ type Sensor struct {
 	failed   map[schedule.ID]int  // sweeps that failed in a row
 	last     map[schedule.ID]time.Time
 	begun    []inventory.Unfinished // passes of an earlier run, to be gone on with
+	around   map[hostID]*around     // hosts with finds that say nothing
 	suspects map[hostID]*suspicion  // hosts that may have suffered from us
 	resting  map[hostID]quarantine  // hosts that did
 	fragile  map[hostID]witnesses   // hosts that are asked with care
@@ -212,8 +214,8 @@ func New(cfg Config) *Sensor {
 		asks: make(chan func()), ended: make(chan struct{}),
 		queue: schedule.NewQueue(cfg.perHost), air: map[*flight]struct{}{}, owed: map[event.Key]*debt{},
 		passes: map[*pass]struct{}{}, failed: map[schedule.ID]int{},
-		last:     map[schedule.ID]time.Time{},
-		suspects: map[hostID]*suspicion{}, resting: map[hostID]quarantine{},
+		last:   map[schedule.ID]time.Time{},
+		around: map[hostID]*around{}, suspects: map[hostID]*suspicion{}, resting: map[hostID]quarantine{},
 		fragile:  map[hostID]witnesses{},
 		outcomes: map[probes.Outcome]int{},
 		heard:    map[hostID]heardHost{}, fresh: map[string]*freshness{},

@@ -29,7 +29,6 @@ type pass struct {
 	ended   bool
 	stats   capture.Stats
 	resting []netip.Prefix // hosts that were left out
-	mute    []event.Key    // finds that say nothing, to be confirmed when it is complete
 
 	progress inventory.Unfinished // as it was stored last
 }
@@ -183,10 +182,6 @@ func (s *Sensor) complete(ctx context.Context, p *pass) {
 		return
 	}
 	delete(s.passes, p)
-	for _, k := range p.mute {
-		s.queue.Put(schedule.Entry{ID: schedule.ID{Key: k}, Watch: p.watch.Name, Kind: schedule.Confirm, Due: s.now()}, s.now())
-	}
-	p.mute = nil
 	done := p.sweep.Pass
 	done.Started, done.Done, done.Degraded = p.started, s.cfg.Now(), p.stats.Degraded
 	if len(p.resting) > 0 {

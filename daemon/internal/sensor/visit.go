@@ -120,20 +120,6 @@ func (s *Sensor) tryFindAgain(f *flight) bool {
 	return false
 }
 
-// awaitSweep puts off the confirmation of a new find that said nothing until
-// its sweep is complete: what answers on every port, as a SYN proxy does, is
-// found one port after the other, and is known for that only then.
-func (s *Sensor) awaitSweep(f *flight, after inventory.Standing) {
-	if len(f.debt.parts) == 0 || after.Status != inventory.Candidate || after.Next.Why != inventory.ConfirmNew || f.seen.Strength != probes.Unmatched {
-		return
-	}
-	p := f.debt.parts[0].pass
-	id := schedule.ID{Key: f.key}
-	p.mute = append(p.mute, f.key)
-	s.queue.Remove(id)
-	s.queue.Put(schedule.Entry{ID: id, Watch: f.watch.Name, Kind: schedule.Confirm, Due: s.now().Add(p.sweep.Every)}, s.now())
-}
-
 // landAll takes what was ready when the loop ended, and ends all other visits.
 // A result that was cut short is not a result.
 func (s *Sensor) landAll(reason error) {
@@ -234,10 +220,12 @@ func (s *Sensor) store(ctx context.Context) {
 		for _, got := range f.waiting {
 			got <- visits[i].Observation // it has room
 		}
+		if f.seen.Transport == probes.TCP && isNew(after[i]) && mute(f.seen) {
+			s.lookAround(f.key, f.watch)
+		}
 		if f.debt == nil {
 			continue
 		}
-		s.awaitSweep(f, after[i])
 		for _, of := range f.debt.parts {
 			s.paid(ctx, of)
 		}

@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
-	"strings"
-	"testing"
 	"time"
 
 	"sonde/capture"
@@ -27,14 +25,12 @@ const (
 
 // A play is a simulation: what happens when, and what is to be told of it.
 type play struct {
-	t     *testing.T
+	ledger
 	w     *world
 	dir   string
-	begun time.Time
 	ports uint16 // 1 to this are watched
 	days  int
 	acts  []act
-	wants []*want
 
 	store    *inventory.Store
 	stop     func()
@@ -47,20 +43,6 @@ type act struct {
 	do func()
 }
 
-// A want is an event that is to be told once, within tellWithin of a change.
-type want struct {
-	at     time.Duration
-	within time.Duration // 0: tellWithin
-	action event.Action
-	addr   netip.Addr
-	port   uint16
-	holds  func(*event.Event) bool // nil: always
-	told   int
-}
-
-// tellWithin is longer than any confirmation takes, with what may come between.
-const tellWithin = 7 * time.Hour
-
 func addrOf(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, 9, 0, byte(n)}) }
 
 // at has something happen.
@@ -69,10 +51,7 @@ func (p *play) at(when time.Duration, do func()) { p.acts = append(p.acts, act{w
 // change has a true change happen, to be told by the events.
 func (p *play) change(when time.Duration, do func(), wants ...want) {
 	p.at(when, func() { p.w.mu.Lock(); defer p.w.mu.Unlock(); do() })
-	for _, x := range wants {
-		x.at = when
-		p.wants = append(p.wants, &x)
-	}
+	p.expect(when, wants...)
 }
 
 // noise has something happen of which nothing is to be told.
@@ -133,7 +112,7 @@ func (p *play) start() {
 	for port := uint16(1); port <= p.ports; port++ {
 		plan.Ports = append(plan.Ports, port)
 	}
-	s := sensor.New(sensor.Config{Inventory: quietStore{p.store}, Visits: 60, HostVisits: 1, Quarantine: sensor.DefaultQuarantine,
+	s := sensor.New(sensor.Config{Inventory: quietStore{p.store}, Visits: 60, HostVisits: 1, Quarantine: sensor.DefaultQuarantine, Alike: rules.AlikeEndpoints,
 		Now: time.Now, Log: log, Seed: 5, Target: p.w.target, Orders: p,
 		Watches: []sensor.Watch{{Name: "lan", Zone: "default", VerifyEvery: verifyEvery,
 			Sweeper: p.w, Looker: p.w, Visitor: p.w,
@@ -174,12 +153,6 @@ func (p *play) Paused(string) (string, bool) {
 func (*play) Released(event.Host) time.Time                            { return time.Time{} }
 func (*play) Release(context.Context, event.Host, time.Duration) error { return nil }
 
-// A score counts what was told.
-type score struct {
-	changes, told, missed, doubled, wrong, silenced int
-	byAction                                        map[event.Action]int
-}
-
 // judge compares what was told with what was to be.
 func (p *play) judge() score {
 	r, err := inventory.OpenReadOnly(p.t.Context(), p.dir)
@@ -187,7 +160,7 @@ func (p *play) judge() score {
 		p.t.Fatal(err)
 	}
 	defer r.Close()
-	s := score{changes: len(p.wants), byAction: map[event.Action]int{}}
+	s := score{byAction: map[event.Action]int{}}
 	for after := int64(0); ; {
 		lines, err := r.Events(p.t.Context(), after, 1000)
 		if err != nil {
@@ -197,57 +170,14 @@ func (p *play) judge() score {
 			break
 		}
 		for i := range lines {
-			after = p.score(&s, lines[i])
+			var e event.Event
+			if err := json.Unmarshal(lines[i].JSON, &e); err != nil {
+				p.t.Fatal(err)
+			}
+			after = e.Seq
+			p.score(&s, &e)
 		}
 	}
-	for _, x := range p.wants {
-		switch {
-		case x.told == 0:
-			s.missed++
-			p.t.Errorf("missed: %v %s of %s port %d", x.at, x.action, x.addr, x.port)
-		case x.told > 1:
-			s.doubled++
-			p.t.Errorf("told %d times: %v %s of %s port %d", x.told, x.at, x.action, x.addr, x.port)
-		default:
-			s.told++
-		}
-	}
+	p.sum(&s)
 	return s
-}
-
-// mayBeFalse are the classes that must not be told without a change.
-func mayBeFalse(a event.Action) bool {
-	switch a {
-	case event.ServiceNew, event.ServiceChanged, event.ServiceGone, event.ServiceReturned,
-		event.HostGone, event.HostReturned, event.HostMoved:
-		return true
-	default:
-		return strings.HasPrefix(string(a), "certificate.")
-	}
-}
-
-// score counts one event, and gives its number.
-func (p *play) score(s *score, row inventory.Row) int64 {
-	var e event.Event
-	if err := json.Unmarshal(row.JSON, &e); err != nil {
-		p.t.Fatal(err)
-	}
-	s.byAction[e.Action]++
-	if e.Silenced {
-		s.silenced++
-	}
-	if !mayBeFalse(e.Action) {
-		return e.Seq
-	}
-	for _, x := range p.wants {
-		after := e.Timestamp.Sub(p.begun.Add(x.at))
-		if x.action == e.Action && e.Endpoint != nil && x.addr == e.Endpoint.Addr && x.port == e.Endpoint.Port &&
-			after >= 0 && after < cmp.Or(x.within, tellWithin) && (x.holds == nil || x.holds(&e)) {
-			x.told++
-			return e.Seq
-		}
-	}
-	s.wrong++
-	p.t.Errorf("false: %v %s: %s", e.Timestamp.Sub(p.begun), e.Action, e.Message)
-	return e.Seq
 }

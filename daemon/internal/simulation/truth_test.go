@@ -2,9 +2,7 @@ package simulation
 
 import (
 	"os"
-	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,7 +33,7 @@ func TestTruth(t *testing.T) {
 	}
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		p := &play{t: t, w: newWorld(), dir: dir, begun: time.Now(), ports: 80, days: 7 * long}
+		p := &play{ledger: ledger{t: t, begun: time.Now()}, w: newWorld(), dir: dir, ports: 80, days: 7 * long}
 		p.w.recorded = record(t)
 		p.populate()
 		p.w.recorded.populate(p)
@@ -135,14 +133,4 @@ func unavailable(o probes.Observation) probes.Observation {
 	o.Product, o.Version = "", ""
 	o.Strength = probes.Soft
 	return o
-}
-
-// isKind says that an event tells a change of this kind, with all that belongs
-// to it.
-func isKind(k event.ChangeKind) func(*event.Event) bool {
-	return func(e *event.Event) bool {
-		return e.ChangeKind == k && e.Cause == event.CauseTarget && e.Previous != nil && e.Previous.Product != "" &&
-			slices.Contains(e.Changed, string(k)) && e.Evidence != nil &&
-			strings.Contains(string(e.Evidence.Answer), e.Endpoint.Version)
-	}
 }

@@ -156,9 +156,12 @@ func (w *world) answer(a netip.Addr, port uint16) probes.Observation {
 	return o
 }
 
-// Sweep implements sensor.Sweeper: it takes a minute.
+// sweepTakes is long enough that much happens in the middle of a sweep.
+const sweepTakes = 20 * time.Minute
+
+// Sweep implements sensor.Sweeper.
 func (w *world) Sweep(ctx context.Context, p capture.Plan, yield func(capture.Reply)) (capture.Stats, error) {
-	return w.sweep(ctx, p.Targets(), time.Minute, yield)
+	return w.sweep(ctx, p.Targets(), sweepTakes, yield)
 }
 
 // Look implements sensor.Looker.
