@@ -10,14 +10,15 @@ import (
 )
 
 // shapeOf is the same for endpoints that answer alike, whatever their port: by
-// the same service, or all by nothing. It is never 0.
+// the same service, or all by nothing, however the conversation ended. It is
+// never 0.
 func shapeOf(e *Endpoint) int64 {
 	o := &e.Current
 	if e.Pending != nil && e.Status == Candidate {
 		o = &e.Pending.Candidate
 	}
 	h := fnv.New64a()
-	text := "mute " + string(o.Outcome)
+	text := "mute"
 	if rank(o.Strength) > 0 {
 		text = "says " + o.Service + "/" + string(o.Tunnel) + "/" + o.Product + "/" + o.Version
 	}

@@ -61,7 +61,7 @@ func (s *Sensor) endAround(h hostID, w *Watch, l *look) {
 		}
 	}
 	switch {
-	case l.err != nil:
+	case l.err != nil || l.stats.Degraded:
 		delete(s.around, h)
 		return
 	case answered > s.cfg.Alike && len(a.keys) <= s.cfg.Alike:

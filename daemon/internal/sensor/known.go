@@ -65,9 +65,14 @@ func (s *Sensor) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.begun, err = s.cfg.Inventory.TakeUnfinished(ctx); err != nil {
+	unfinished, err := s.cfg.Inventory.TakeUnfinished(ctx)
+	if err != nil {
 		return err
 	}
+	for i := range unfinished {
+		s.begun = append(s.begun, left{Unfinished: unfinished[i]})
+	}
+	s.keepPlaces(ctx)
 	for _, w := range s.watches {
 		s.putSearch(w, now)
 		for i := range w.Sweeps {

@@ -21,6 +21,7 @@ type look struct {
 	from    time.Time       // not before; zero: at once
 	over    func(*look)     // called by the loop when the look is
 	replies []capture.Reply // what was seen, valid when it is over
+	stats   capture.Stats
 	err     error
 }
 
@@ -64,7 +65,7 @@ func (s *Sensor) startLooks(ctx context.Context) {
 		}
 		k.now++
 		s.running.Go(func() {
-			_, l.err = l.looker.Look(ctx, slices.Values(l.targets), func(r capture.Reply) {
+			l.stats, l.err = l.looker.Look(ctx, slices.Values(l.targets), func(r capture.Reply) {
 				l.replies = append(l.replies, r)
 			})
 			select {

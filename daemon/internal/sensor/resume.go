@@ -66,10 +66,40 @@ func (s *Sensor) saveProgress(ctx context.Context, p *pass) {
 	}
 }
 
+// keepPlaces has the place of sweeps that wait while their watch is shut outlive
+// a restart: that time does not count against them. What an earlier run had begun
+// and this one could not go on with yet was taken from the store.
+func (s *Sensor) keepPlaces(ctx context.Context) {
+	const refresh = resumeWithin / 4
+	now := s.cfg.Now()
+	for p := range s.passes {
+		if s.admitted[p.watch.Name].shut != "" && !p.spoiled && p.progress.Next > 0 && now.Sub(p.progress.Saved) > refresh {
+			s.saveProgress(ctx, p)
+		}
+	}
+	for i := range s.begun {
+		u := &s.begun[i]
+		a := s.admitted[u.Pass.Watch]
+		if a == nil || a.shut == "" || u.kept && now.Sub(u.Saved) <= refresh || now.Sub(u.Saved) > resumeWithin {
+			continue
+		}
+		u.Saved, u.kept = now, true
+		if err := s.cfg.Inventory.SaveUnfinished(ctx, u.Unfinished); err != nil {
+			s.cfg.Log.Error("progress of sweep not stored", "watch", u.Pass.Watch, "err", err)
+		}
+	}
+}
+
+// A left pass is one of an earlier run that nothing went on with so far.
+type left struct {
+	inventory.Unfinished
+	kept bool // it is in the store again
+}
+
 // resume lets a pass go on where one of the same plan ended, if that is not
 // long ago, and says whether there is one.
 func (s *Sensor) resume(p *pass, plan *capture.Plan) bool {
-	at := slices.IndexFunc(s.begun, func(u inventory.Unfinished) bool { return p.sweep.sameScope(&u.Pass) })
+	at := slices.IndexFunc(s.begun, func(u left) bool { return p.sweep.sameScope(&u.Pass) })
 	if at < 0 {
 		return false
 	}
@@ -84,7 +114,7 @@ func (s *Sensor) resume(p *pass, plan *capture.Plan) bool {
 		return false
 	}
 	plan.Seed, plan.From = u.Seed, u.Next
-	p.started, p.began, p.progress = u.Pass.Started, s.clock.Ago(u.Pass.Started), u
+	p.started, p.began, p.progress = u.Pass.Started, s.clock.Ago(u.Pass.Started), u.Unfinished
 	for _, h := range u.Left {
 		if !slices.Contains(p.resting, h) {
 			p.resting = append(p.resting, h)

@@ -25,6 +25,10 @@ func (m *marker) Sweep(ctx context.Context, p capture.Plan, yield func(capture.R
 	n, _ := p.Len()
 	m.asked = append(m.asked, nil)
 	for i := p.From; i < n; i++ {
+		a, port, _ := order.At(i)
+		if p.Skip != nil && p.Skip(a) {
+			continue
+		}
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
@@ -32,7 +36,6 @@ func (m *marker) Sweep(ctx context.Context, p capture.Plan, yield func(capture.R
 		}
 		last := len(m.asked) - 1
 		m.asked[last] = append(m.asked[last], i)
-		a, port, _ := order.At(i)
 		m.mu.Lock()
 		_, there := m.open[port]
 		degraded := m.degraded
@@ -75,6 +78,32 @@ func TestSweepGoesOn(t *testing.T) {
 		}
 		if len(s.passes) != 1 || !s.passes[0].Started.Equal(began) || len(s.unfinished) != 0 {
 			t.Errorf("passes %+v, unfinished %+v", s.passes, s.unfinished)
+		}
+	})
+}
+
+// TestShutSweepKeepsItsPlace: a sweep of a watch that is paused goes on where it
+// was, however long that lasts and however often the sensor is started meanwhile.
+func TestShutSweepKeepsItsPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &marker{world: newWorld(t)}
+		s, o := newStore(m.world), &orders{}
+		run := func(d time.Duration, at map[time.Duration]func()) {
+			cfg := configOf(m.world, s)
+			cfg.Watches[0].Sweeper, cfg.Orders = m, o
+			cfg.Watches[0].Sweeps[0].Every = 24 * time.Hour
+			runFor(t, cfg, d, at)
+		}
+		run(3*time.Hour, map[time.Duration]func(){4550 * time.Millisecond: func() { o.set(true) }})
+		stopped := len(m.asked[0])
+		run(3*time.Hour, nil)
+		run(time.Second, nil)
+		run(3*time.Hour, map[time.Duration]func(){2 * time.Hour: func() { o.set(false) }})
+		if len(m.asked) != 2 || m.asked[1][0] < uint64(stopped)-10 || m.asked[1][0] == 0 {
+			t.Errorf("asked %v, stopped after %d", m.asked, stopped)
+		}
+		if len(s.passes) != 1 {
+			t.Errorf("%d passes are complete", len(s.passes))
 		}
 	})
 }

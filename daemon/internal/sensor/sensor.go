@@ -179,11 +179,11 @@ type Sensor struct {
 	passes   map[*pass]struct{}   // sweeps that were begun and are not complete
 	failed   map[schedule.ID]int  // sweeps that failed in a row
 	last     map[schedule.ID]time.Time
-	begun    []inventory.Unfinished // passes of an earlier run, to be gone on with
-	around   map[hostID]*around     // hosts with finds that say nothing
-	suspects map[hostID]*suspicion  // hosts that may have suffered from us
-	resting  map[hostID]quarantine  // hosts that did
-	fragile  map[hostID]witnesses   // hosts that are asked with care
+	begun    []left                // passes of an earlier run, to be gone on with
+	around   map[hostID]*around    // hosts with finds that say nothing
+	suspects map[hostID]*suspicion // hosts that may have suffered from us
+	resting  map[hostID]quarantine // hosts that did
+	fragile  map[hostID]witnesses  // hosts that are asked with care
 	outcomes map[probes.Outcome]int
 	looking  looking
 	heard    map[hostID]heardHost  // hosts that were seen
@@ -329,6 +329,7 @@ func (s *Sensor) loop(ctx, durable context.Context) {
 			s.heartbeat(durable)
 		case <-judge.C:
 			s.judge(durable)
+			s.keepPlaces(durable)
 		case <-beat.C:
 		case <-due.C:
 		}

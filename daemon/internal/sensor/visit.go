@@ -30,14 +30,15 @@ type flight struct {
 // not complete before it was visited. Only a visit that begins later pays it.
 // For what a round came upon nothing waits.
 type debt struct {
-	parts  []*part
-	reply  capture.Reply // the latest that was seen of it
-	silent int           // visits that met nothing but silence
+	parts []*part
+	reply capture.Reply // the latest that was seen of it
+	lost  int           // visits that met silence or a refusal
 }
 
-// A find that meets silence when it is visited is visited again: findTries
-// times in all, findAgain apart. It answered a moment ago, so that a loss is
-// likelier than its end.
+// A find that meets silence or a refusal when it is visited is visited again:
+// findTries times in all, findAgain apart. It answered a moment ago, so that a
+// loss is likelier than its end, and so is a server that takes one client at a
+// time and closes its port meanwhile.
 const (
 	findTries = 3
 	findAgain = 10 * time.Second
@@ -103,14 +104,15 @@ func (s *Sensor) land(f *flight) {
 	s.batch = append(s.batch, f)
 }
 
-// tryFindAgain puts a find back that was silent. In the end nothing is known of
+// tryFindAgain puts a find back that was not reached. In the end nothing is known of
 // it, and its sweeps prove nothing of its host.
 func (s *Sensor) tryFindAgain(f *flight) bool {
 	d := f.debt
-	if d == nil || f.seen.Outcome != probes.OutcomeSilent || f.key.Transport != probes.TCP || f.seen.State == probes.Open {
+	lost := f.seen.Outcome == probes.OutcomeSilent || f.seen.Outcome == probes.OutcomeRefused
+	if d == nil || !lost || f.key.Transport != probes.TCP || f.seen.State == probes.Open {
 		return false
 	}
-	if d.silent++; d.silent < findTries {
+	if d.lost++; d.lost < findTries {
 		s.putBack(f, s.now().Add(findAgain))
 		return true
 	}
@@ -240,7 +242,7 @@ func (s *Sensor) putBack(f *flight, due time.Time) {
 	if d := f.debt; d != nil {
 		kind = schedule.Sighted
 		if later := s.owed[key]; later != nil {
-			d.parts, d.reply, d.silent = append(d.parts, later.parts...), later.reply, 0
+			d.parts, d.reply, d.lost = append(d.parts, later.parts...), later.reply, 0
 		}
 		s.owed[key] = d
 	}
