@@ -114,7 +114,7 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 		p.ways = newWayfinder(cfg, m.net, log)
 	}
 	sc := sensor.Config{Inventory: store, Visits: l.visits(), HostVisits: l.perHost(),
-		Alike: cfg.Confirm.AlikeEndpoints,
+		Alike:   cfg.Confirm.AlikeEndpoints,
 		Elapsed: elapsed, Seed: m.seed, Orders: m.orders, HeartbeatEvery: cfg.Output.HeartbeatEvery,
 		Quarantine: sensor.DefaultQuarantine, Fingerprint: marks(cfg.Database.Intensity), Careful: lim.Careful, Target: m.net.target,
 		Sockets: m.sockets, Discovery: p.counts, Outputs: m.outputs, Now: time.Now, Beat: m.beat,

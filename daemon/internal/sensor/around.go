@@ -77,7 +77,7 @@ func (s *Sensor) endAround(h hostID, w *Watch, l *look) {
 	}
 	delete(s.around, h)
 	for k := range a.keys {
-		if _, there := s.known[k]; there {
+		if _, there := s.known.get(k); there {
 			s.queue.Put(schedule.Entry{ID: schedule.ID{Key: k}, Watch: w.Name, Kind: schedule.Confirm, Due: s.now()}, s.now())
 		}
 	}
