@@ -223,7 +223,8 @@ func (d *daemon) generation(ctx context.Context, hup <-chan os.Signal) (again bo
 	}
 	defer func() { err = errors.Join(err, work.close()) }()
 	d.machine.net.outages.tellTo(work.sensor.Tell)
-	drains, err := d.drains()
+	loaded := make(chan struct{}) // closed once the sensor has the inventory in memory
+	drains, err := d.drains(loaded)
 	if err != nil {
 		return false, err
 	}
@@ -246,8 +247,12 @@ func (d *daemon) generation(ctx context.Context, hup <-chan os.Signal) (again bo
 	if m.sent != nil {
 		tasks = append(tasks, m.sent)
 	}
-	err = task.Run(watchCtx, func() { d.lend(work.sensor) }, append(tasks,
-		&reloader{d: d, hup: hup, next: next, stop: stopWatch}, &rematcher{d}, &diskGuard{d, diskFree, stopWatch},
+	allReady := func() {
+		close(loaded)
+		d.lend(work.sensor)
+	}
+	err = task.Run(watchCtx, allReady, append(tasks,
+		&reloader{d: d, hup: hup, next: next, stop: stopWatch}, &rematcher{d, loaded}, &diskGuard{d, diskFree, stopWatch},
 		&readyNotice{d: d, after: emitReady})...)
 	d.lend(nil)
 

@@ -16,7 +16,10 @@ import (
 
 // A rematcher holds stored answers against the database of this generation, and
 // the engine of this program, once. It works beside the sensor and sends nothing.
-type rematcher struct{ d *daemon }
+type rematcher struct {
+	d     *daemon
+	after <-chan struct{} // reading the inventory twice at once would delay the start
+}
 
 // Name implements task.Task.
 func (*rematcher) Name() string { return "rematch" }
@@ -24,6 +27,11 @@ func (*rematcher) Name() string { return "rematch" }
 // Run implements task.Task.
 func (r *rematcher) Run(ctx context.Context, ready func()) error {
 	ready()
+	select {
+	case <-r.after:
+	case <-ctx.Done():
+		return nil
+	}
 	log := r.d.log
 	engine, err := programHash()
 	if err != nil {

@@ -79,8 +79,9 @@ func (d *daemon) beginCursors(ctx context.Context) error {
 }
 
 // drains makes one task per configured sink, and forgets the cursors of those
-// that are no longer configured.
-func (d *daemon) drains() ([]task.Task, error) {
+// that are no longer configured. The snapshot begins after loaded: what is wanted
+// first is a sensor that works.
+func (d *daemon) drains(loaded <-chan struct{}) ([]task.Task, error) {
 	var tasks []task.Task
 	names := map[string]bool{}
 	for _, o := range d.outputs(d.cfg) {
@@ -100,7 +101,7 @@ func (d *daemon) drains() ([]task.Task, error) {
 	if i := &d.cfg.Output.Inventory; i.Enabled {
 		tasks = append(tasks, &emit.Snapshot{Path: i.Path, Every: i.Every, Sensor: d.store.Sensor(),
 			Epoch: d.store.Epoch(), LastSeq: d.store.LastSeq, Services: services(d.store.Reader),
-			Now: time.Now, Log: d.log})
+			Now: time.Now, After: loaded, Log: d.log})
 	}
 	return tasks, d.dropCursors(names)
 }

@@ -35,17 +35,25 @@ type Snapshot struct {
 	// reading failed midway.
 	Services func(context.Context) iter.Seq2[any, error]
 
-	Now func() time.Time
-	Log *slog.Logger
+	Now   func() time.Time
+	After <-chan struct{} // closed when the first one may be written; nil: at once
+	Log   *slog.Logger
 }
 
 // Name implements task.Task.
 func (s *Snapshot) Name() string { return "snapshot" }
 
-// Run writes the file now and then every Every, until ctx ends. That it cannot
-// be written is logged: there is always a next time.
+// Run writes the file when After lets it and then every Every, until ctx ends.
+// That it cannot be written is logged: there is always a next time.
 func (s *Snapshot) Run(ctx context.Context, ready func()) error {
 	ready()
+	if s.After != nil {
+		select {
+		case <-s.After:
+		case <-ctx.Done():
+			return nil
+		}
+	}
 	for {
 		began := time.Now()
 		if err := s.Write(ctx); err != nil && ctx.Err() == nil {

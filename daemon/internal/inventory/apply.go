@@ -208,7 +208,7 @@ func (tx *transaction) loadRow(k event.Key) (*row, error) {
 	}
 	defer rows.Close()
 	found := &row{}
-	err = collect(rows, func(r *row) bool { found = r; return true })
+	err = collect(rows, false, func(r *row) bool { found = r; return true })
 	return found, err
 }
 

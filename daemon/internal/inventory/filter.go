@@ -1,9 +1,6 @@
 package inventory
 
 import (
-	"context"
-	"fmt"
-	"iter"
 	"net/netip"
 	"slices"
 	"strings"
@@ -33,26 +30,9 @@ type Filter struct {
 	Status  []Status
 	Retired bool // also those of removed watches
 
-	// Brief leaves out Others and all evidence, to be quick with many.
+	// Brief leaves out Others, all evidence, and of what decisions go by all but
+	// whether the identity is unstable, to be quick with many.
 	Brief bool
-}
-
-// Endpoints yields what is known, in the order in which it was found, and at
-// last an error if reading fails midway.
-func (r *Reader) Endpoints(ctx context.Context, f Filter) iter.Seq2[Endpoint, error] {
-	return func(yield func(Endpoint, error) bool) {
-		text, values := f.query(r.schema, 0)
-		rows, err := r.db.QueryContext(ctx, text, values...)
-		if err == nil {
-			defer rows.Close()
-			err = collect(rows, func(found *row) bool {
-				return !f.fits(&found.endpoint) || yield(found.endpoint, nil)
-			})
-		}
-		if err != nil {
-			yield(Endpoint{}, fmt.Errorf("read endpoints: %w", err))
-		}
-	}
 }
 
 // There are the statuses of what is there.

@@ -91,11 +91,20 @@ func (r *Reader) Passes(ctx context.Context) ([]Pass, error) {
 	return out, nil
 }
 
+// watchesSQL steps from one name to the next in the index, as there may be a
+// million endpoints of each.
+const watchesSQL = `with recursive names (watch) as (
+		select min(watch) from endpoints
+		union all
+		select (select min(watch) from endpoints where watch > names.watch) from names where watch is not null)
+	select watch from names
+		where exists (select 1 from endpoints e where e.watch = names.watch and e.retired = 0)
+	union select watch from passes order by 1`
+
 // Watches gives the names of the watches that have endpoints or passes and
 // are not retired.
 func (r *Reader) Watches(ctx context.Context) ([]string, error) {
-	rows, err := r.db.QueryContext(ctx, `select watch from endpoints where retired = 0
-		union select watch from passes order by 1`)
+	rows, err := r.db.QueryContext(ctx, watchesSQL)
 	if err != nil {
 		return nil, fmt.Errorf("read watches: %w", err)
 	}

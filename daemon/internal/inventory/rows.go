@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"sonde/daemon/internal/event"
@@ -66,10 +67,17 @@ func encodeState(e *Endpoint) (string, error) {
 	return string(b), err
 }
 
-func decodeState(text string, e *Endpoint) error {
+func decodeState(text string, brief bool, e *Endpoint) error {
+	if brief && !strings.Contains(text, `"swing":`) {
+		return nil // most: decoding takes longer than reading does
+	}
 	var s state
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		return fmt.Errorf("state of %s: %w", e.Key, err)
+	}
+	if brief {
+		e.Swing.Unstable = s.Swing.decode().Unstable
+		return nil
 	}
 	e.AbsentAt, e.Known, e.Asked, e.Way, e.MAC = s.AbsentAt, s.Known, s.Asked, s.Way, s.MAC
 	e.Certificates, e.Swing = s.Certificates, s.Swing.decode()
@@ -159,15 +167,15 @@ const (
 )
 
 // collect reads rows of endpointColumns and identityColumns that are ordered
-// by endpoint and place, and yields each endpoint with all its identities. It
-// stops when yield returns false.
-func collect(rows *sql.Rows, yield func(*row) bool) error {
+// by endpoint and place, and yields each endpoint with all its identities; brief
+// is Filter.Brief. It stops when yield returns false.
+func collect(rows *sql.Rows, brief bool, yield func(*row) bool) error {
 	var cur *row
 	flush := func() (bool, error) {
 		if cur == nil {
 			return true, nil
 		}
-		if err := cur.assemble(); err != nil {
+		if err := cur.assemble(brief); err != nil {
 			return false, err
 		}
 		return yield(cur), nil
@@ -231,9 +239,9 @@ func scanRow(rows *sql.Rows) (*row, *identityRow, error) {
 }
 
 // assemble decodes the texts of the row into its endpoint.
-func (r *row) assemble() error {
+func (r *row) assemble(brief bool) error {
 	e := &r.endpoint
-	if err := decodeState(r.state, e); err != nil {
+	if err := decodeState(r.state, brief, e); err != nil {
 		return err
 	}
 	for i := range r.identities {
