@@ -17,6 +17,8 @@ const (
 	typeServerKeyExchange  = 12
 	typeCertificateRequest = 13
 	typeServerHelloDone    = 14
+	typeClientKeyExchange  = 16
+	typeFinished           = 20
 	typeCertificateStatus  = 22
 	typeSupplementalData   = 23
 )

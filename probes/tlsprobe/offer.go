@@ -42,6 +42,7 @@ const MaxOffers = 5
 //	4  by hand     TLS 1.0, old suites, no extensions
 //	5  by hand     SSL 3.0, the same
 //	6  by hand     SSL 2.0
+//	7  anonymous   TLS 1.2, suites without a certificate
 //
 // [Next] says which of them to make after one has failed.
 func Offers(names []string) []Offer {
@@ -64,6 +65,7 @@ func Offers(names []string) []Offer {
 		{Hello: &Hello{Version: tls.VersionTLS10}, mends: withVersion | withSuites | withForm},
 		{Hello: &Hello{Version: VersionSSL30}, mends: withVersion | withSuites},
 		{Hello: &Hello{Version: VersionSSL20}, mends: withVersion},
+		{Config: Config{MaxVersion: tls.VersionTLS12, Anonymous: true}, mends: withNobody},
 	}
 }
 
@@ -83,6 +85,7 @@ const (
 	withSuites                      // none in common
 	withForm                        // too long, or extensions that are not understood
 	withUs                          // crypto/tls refuses what the server chose
+	withNobody                      // it chose to have no certificate
 )
 
 // A Try is an offer that was made and failed.
@@ -154,7 +157,12 @@ func (t Try) troubles() trouble {
 		return 0 // it speaks something else
 	}
 	switch t.Facts.Alert {
-	case NotContinued, "timeout", "cancelled":
+	case NotContinued:
+		if isAnonymous(t.Facts.Cipher) {
+			return withNobody
+		}
+		return 0
+	case "timeout", "cancelled":
 		return 0
 	case "closed", "reset":
 		return withForm | withVersion

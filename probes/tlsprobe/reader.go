@@ -7,10 +7,12 @@ import (
 	"sonde/probes"
 )
 
-// Record types (RFC 8446 section 5.1).
+// Record types (RFC 5246 section 6.2.1, RFC 8446 section 5.1).
 const (
-	recordAlert     = 21
-	recordHandshake = 22
+	recordChangeCipher = 20
+	recordAlert        = 21
+	recordHandshake    = 22
+	recordData         = 23
 )
 
 // headerSize is that of a TLS record: type, version, length.

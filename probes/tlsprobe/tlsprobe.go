@@ -12,11 +12,14 @@
 //
 // # By hand
 //
-// Whom crypto/tls cannot talk to (SSL 3.0, export and anonymous suites, a
-// certificate that it refuses) is asked by a [ClientHello] of our own, and a
-// [Reader] takes what the server says in clear; [DTLSClientHello] and
-// [DTLSReader] do so over datagrams. These hold no socket and read no clock:
-// bytes go in, facts come out. No tunnel comes of it.
+// Whom crypto/tls cannot talk to (SSL 3.0, export suites, a certificate that it
+// refuses) is asked by a [ClientHello] of our own, and a [Reader] takes what the
+// server says in clear; [DTLSClientHello] and [DTLSReader] do so over datagrams.
+// These hold no socket and read no clock: bytes go in, facts come out. No tunnel
+// comes of it.
+//
+// A server that then chooses to have no certificate (DH_anon with AES in GCM) is
+// let in by a handshake of our own, which makes a tunnel like any other.
 //
 // [Offers] lists the ways to offer TLS to one endpoint, [Next] leads from one
 // that failed to the next that may do better, and [Join] puts together what
@@ -41,6 +44,14 @@ type Config struct {
 	ALPN       []string // offered protocols; none when empty
 	MaxVersion uint16   // a tls.VersionTLSxx; 0 offers TLS 1.3
 	Ticket     *Ticket  // to resume a session, or to ask for one; nil: neither
+	Anonymous  bool     // only suites without a certificate, in TLS 1.2; no other field counts
+}
+
+// A Tunnel is the inside of a TLS session.
+type Tunnel interface {
+	net.Conn
+	// CloseWrite says that no more will be written (close_notify).
+	CloseWrite() error
 }
 
 // A HandshakeError says how far a failed handshake came.
@@ -76,7 +87,10 @@ var curves = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP5
 // With TLS 1.3 a server may refuse us only after the handshake is done, for
 // instance because it demands a certificate: the first read from the tunnel
 // then fails, and [Alert] gives the reason.
-func Handshake(ctx context.Context, conn net.Conn, cfg Config) (*tls.Conn, probes.TLSFacts, error) {
+func Handshake(ctx context.Context, conn net.Conn, cfg Config) (Tunnel, probes.TLSFacts, error) {
+	if cfg.Anonymous {
+		return anonymous(ctx, conn)
+	}
 	facts := probes.TLSFacts{Name: sentName(cfg.Name)}
 	seen := &witness{Conn: conn}
 	config := clientConfig(cfg, &facts)
@@ -101,6 +115,22 @@ func Handshake(ctx context.Context, conn net.Conn, cfg Config) (*tls.Conn, probe
 	setSession(&facts, cs)
 	if resuming != nil {
 		resuming.keep(cfg.Ticket, &facts, cs)
+	}
+	return tunnel, facts, nil
+}
+
+// anonymous is a handshake without certificates.
+func anonymous(ctx context.Context, conn net.Conn) (Tunnel, probes.TLSFacts, error) {
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	seen := &witness{Conn: conn}
+	tunnel, err := shakeAnonymously(seen)
+	facts := probes.TLSFacts{}
+	seen.complete(&facts, err)
+	if err != nil {
+		err = cmp.Or(context.Cause(ctx), err)
+		facts.Alert, facts.Offered = cause(err), VersionName(tls.VersionTLS12)
+		return nil, facts, &HandshakeError{SpokeTLS: seen.reader.spoke, Silent: seen.reader.n == 0, Err: err}
 	}
 	return tunnel, facts, nil
 }

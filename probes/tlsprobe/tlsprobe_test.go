@@ -54,7 +54,7 @@ func serveTLS(t *testing.T, cfg *tls.Config) string {
 	})
 }
 
-func shake(t *testing.T, addr string, cfg Config) (*tls.Conn, probes.TLSFacts, error) {
+func shake(t *testing.T, addr string, cfg Config) (Tunnel, probes.TLSFacts, error) {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
 	if err != nil {

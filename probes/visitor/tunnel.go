@@ -2,7 +2,6 @@ package visitor
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 
 	"sonde/probes"
@@ -21,10 +20,10 @@ type tunnel struct {
 	*conn
 	hello  tlsprobe.Config
 	bridge *bridge
-	dealt  chan struct{} // by the loop, with what the goroutine handed over
-	limit  engine.Timer  // of the handshake
-	ticket ticketKey     // whose it is, if hello has one
-	tls    *tls.Conn     // nil until the handshake is complete
+	dealt  chan struct{}   // by the loop, with what the goroutine handed over
+	limit  engine.Timer    // of the handshake
+	ticket ticketKey       // whose it is, if hello has one
+	tls    tlsprobe.Tunnel // nil until the handshake is complete
 }
 
 // startTLS begins a handshake on c.
@@ -106,7 +105,7 @@ func (t *tunnel) hand(f func()) bool {
 	return true
 }
 
-func (t *tunnel) secured(inside *tls.Conn, h *session.Handshake) {
+func (t *tunnel) secured(inside tlsprobe.Tunnel, h *session.Handshake) {
 	t.leaveTicket(&h.Facts, nil)
 	if t.closed {
 		return
