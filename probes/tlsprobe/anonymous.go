@@ -172,7 +172,7 @@ func (h *anonHandshake) arm(keys []byte) (in *half, err error) {
 
 // readFinished takes the server's proof, behind its change to the new keys.
 func (h *anonHandshake) readFinished(master []byte, in *half) error {
-	kind, body, err := h.record()
+	kind, _, err := h.record()
 	switch {
 	case err != nil:
 		return err
@@ -181,7 +181,7 @@ func (h *anonHandshake) readFinished(master []byte, in *half) error {
 	}
 	want := h.proof(master, "server finished")
 	h.in = in
-	kind, body, err = h.message()
+	kind, body, err := h.message()
 	if err != nil {
 		return err
 	}
