@@ -74,6 +74,7 @@ type Watch struct {
 	DiscoverEvery time.Duration // each address and port is tried this often
 	VerifyEvery   time.Duration // each known service is asked this often
 	GoneAfter     time.Duration // 0: Confirm.GoneAfter
+	ReclimbEvery  time.Duration // between two visits that ask as the first one did; 0: never
 	Addresses     string        // Static or Dynamic
 	Severity      Severities    // before Config.Severity
 

@@ -75,6 +75,7 @@ func newWatch() Watch {
 		UDPPorts:      mustPorts(ports.UDP, defaultUDPPorts),
 		DiscoverEvery: time.Hour,
 		VerifyEvery:   15 * time.Minute,
+		ReclimbEvery:  30 * day,
 		Addresses:     Static,
 		Hosts:         defaultHosts(),
 		StartTLS:      true,

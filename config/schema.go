@@ -56,6 +56,7 @@ var watchTable = table[Watch]{
 	"discover_every": duration(func(w *Watch) *time.Duration { return &w.DiscoverEvery }, minEvery, maxEvery),
 	"verify_every":   duration(func(w *Watch) *time.Duration { return &w.VerifyEvery }, minEvery, maxEvery),
 	"gone_after":     duration(func(w *Watch) *time.Duration { return &w.GoneAfter }, 0, maxEvery),
+	"reclimb_every":  duration(func(w *Watch) *time.Duration { return &w.ReclimbEvery }, 0, maxEvery),
 
 	"active_hours": strs(func(w *Watch) *[]Span { return &w.ActiveHours.Spans }, `"Mon-Fri 19:00-07:00"`, parseWeekly),
 	"time_zone":    text(func(w *Watch) *string { return &w.ActiveHours.Zone }, checkZone),

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -210,6 +211,10 @@ func (d *daemon) generation(ctx context.Context, hup <-chan os.Signal) (again bo
 		return false, err
 	}
 	m := d.machine
+	set := fmt.Sprint(d.db.SetHash(), "/", d.cfg.Database.Intensity)
+	if m.probesSince, err = d.store.ProbeSet(begin, set, time.Now()); err != nil {
+		return false, err
+	}
 	if m.sent = openSent(begin, d.cfg, d.log); m.sent != nil {
 		defer func() { // after all that sends
 			if err := m.sent.Close(); err != nil {

@@ -60,9 +60,11 @@ type machine struct {
 	beat    func()      // see sensor.Config
 	held    func() bool // see sensor.Config
 	seed    uint64      // of the rhythm of visits, this sensor's own
-	orders  sensor.Orders
-	outputs func(context.Context) map[string]int
-	sent    *sent.Log // nil: none is kept
+	// probesSince is when the probes that are sent were others last; zero: never.
+	probesSince time.Time
+	orders      sensor.Orders
+	outputs     func(context.Context) map[string]int
+	sent        *sent.Log // nil: none is kept
 }
 
 // parts are what works under one configuration, to be closed after it.
@@ -114,7 +116,7 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 		p.ways = newWayfinder(cfg, m.net, log)
 	}
 	sc := sensor.Config{Inventory: store, Visits: l.visits(), HostVisits: l.perHost(),
-		Alike:   cfg.Confirm.AlikeEndpoints,
+		ProbesSince: m.probesSince, Alike: cfg.Confirm.AlikeEndpoints,
 		Elapsed: elapsed, Seed: m.seed, Orders: m.orders, HeartbeatEvery: cfg.Output.HeartbeatEvery,
 		Quarantine: sensor.DefaultQuarantine, Fingerprint: marks(cfg.Database.Intensity), Careful: lim.Careful, Target: m.net.target,
 		Sockets: m.sockets, Discovery: p.counts, Outputs: m.outputs, Now: time.Now, Beat: m.beat,
@@ -182,7 +184,7 @@ func newWatch(cfg *config.Config, w *config.Watch, how method, db *probes.Databa
 		how.name = config.Connect
 	}
 	out := sensor.Watch{
-		Name: w.Name, Zone: w.Zone, VerifyEvery: w.VerifyEvery, Names: w.NamesOf,
+		Name: w.Name, Zone: w.Zone, VerifyEvery: w.VerifyEvery, ReclimbEvery: w.ReclimbEvery, Names: w.NamesOf,
 		Contains: func(a netip.Addr, t probes.Transport, port uint16) bool {
 			list := ports.List{TCP: w.TCPPorts, UDP: w.UDPPorts}
 			return scope.Contains(a) && list.Contains(string(t), port)

@@ -61,8 +61,9 @@ type world struct {
 }
 
 type visited struct {
-	port uint16
-	at   time.Time
+	port  uint16
+	at    time.Time
+	probe string // that was remembered
 }
 
 func newWorld(t *testing.T, ports ...uint16) *world {
@@ -85,14 +86,14 @@ func (w *world) set(port uint16, version string) {
 func (w *world) note(format string, args ...any) { w.log = append(w.log, fmt.Sprintf(format, args...)) }
 
 // Begin visits in a goroutine of its own.
-func (w *world) Begin(ep probes.Endpoint, _ session.Remembered, done func(probes.Observation)) func(error) {
+func (w *world) Begin(ep probes.Endpoint, known session.Remembered, done func(probes.Observation)) func(error) {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	go func() { done(w.visit(ctx, ep)) }()
+	go func() { done(w.visit(ctx, ep, known.Probe)) }()
 	return cancel
 }
 
 // visit looks when it begins, and answers after visitTime.
-func (w *world) visit(ctx context.Context, ep probes.Endpoint) probes.Observation {
+func (w *world) visit(ctx context.Context, ep probes.Endpoint, probe string) probes.Observation {
 	w.mu.Lock()
 	id := netip.AddrPortFrom(ep.Addr, ep.Port)
 	if w.flying[id] {
@@ -100,7 +101,7 @@ func (w *world) visit(ctx context.Context, ep probes.Endpoint) probes.Observatio
 	}
 	w.flying[id] = true
 	w.most = max(w.most, len(w.flying))
-	w.visits = append(w.visits, visited{ep.Port, time.Now()})
+	w.visits = append(w.visits, visited{ep.Port, time.Now(), probe})
 	w.dead = w.dead || ep.Port == w.fragile
 	dead := w.dead
 	version, there := w.open[ep.Port]

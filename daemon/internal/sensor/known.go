@@ -37,6 +37,19 @@ func (k *known) recall(now time.Time) session.Remembered {
 	return r
 }
 
+// climbs says whether a visit is to ask as the first one did: once in the watch's
+// cycle, and after a change of the probes. What counts is when the identity was
+// confirmed last, so that a visit that reached nothing is no such visit.
+func (s *Sensor) climbs(key event.Key, k *known) bool {
+	if k.remembered.Probe == "" || k.verified.IsZero() {
+		return false
+	}
+	if !s.cfg.ProbesSince.IsZero() && k.verified.Before(s.clock.Ago(s.cfg.ProbesSince)) {
+		return true
+	}
+	return s.rhythm.Crossed(key, k.verified, s.now(), s.watches[k.watch].ReclimbEvery)
+}
+
 // load fills schedule and memory from the inventory.
 func (s *Sensor) load(ctx context.Context) error {
 	now := s.now()

@@ -98,7 +98,9 @@ type Watch struct {
 	Visitor     Visitor
 	Careful     Visitor // for hosts that are known to be fragile; nil: as all others
 	Hours       Hours   // when anything may be sent; nil: always
-	Names       func(netip.Addr) []string
+	// ReclimbEvery is how often a known service is asked as if it were not; 0: never.
+	ReclimbEvery time.Duration
+	Names        func(netip.Addr) []string
 	// Searcher looks for hosts every SearchEvery; nil: nobody does.
 	Searcher    Searcher
 	SearchEvery time.Duration
@@ -128,6 +130,7 @@ type Config struct {
 	HostVisits     int           // of these with one address, loopback apart; 0: any number
 	HeartbeatEvery time.Duration // 0: none
 	Quarantine     time.Duration // how long a host in distress is left alone
+	ProbesSince    time.Time     // when the probes that are sent were others last; zero: never
 	Alike          int           // more ports than this of one host that say nothing are looked for together
 	// Careful is told which hosts are to be granted less, and which no more;
 	// may be nil.

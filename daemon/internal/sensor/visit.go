@@ -10,6 +10,7 @@ import (
 	"sonde/daemon/internal/inventory"
 	"sonde/daemon/internal/schedule"
 	"sonde/probes"
+	"sonde/probes/session"
 )
 
 // A flight is a visit under way, or one whose result waits to be stored.
@@ -61,6 +62,9 @@ func (s *Sensor) startVisit(e schedule.Entry) {
 	before, _ := s.known.get(k)
 	f := &flight{key: k, watch: w, debt: s.owed[k], waiting: s.waiting[k]}
 	recall := before.recall(s.now())
+	if s.climbs(k, &before) {
+		recall = session.Remembered{}
+	}
 	recall.Heard = f.debt.heard(s.now())
 	delete(s.owed, k)
 	delete(s.waiting, k)
