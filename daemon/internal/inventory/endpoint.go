@@ -120,6 +120,9 @@ type Visit struct {
 	MAC         string    // of the target, where it is on-link; "" when not known
 	VLAN        int       // that the target was reached in, 0 for none
 	Crowd       int       // endpoints of the same host that a sweep found and that wait for their first visit
+	// Held says that too many others look alike, or may: nothing is told to be new,
+	// changed or gone. The store holds on its own account, too.
+	Held bool
 
 	// The rest is filled in by the store from what it knows.
 
@@ -128,5 +131,4 @@ type Visit struct {
 	AbsentAt  time.Time   // when a pass that covers this endpoint found nothing; zero: never
 	Cause     event.Cause // of a baseline: config when empty
 	Unsynced  bool        // our clock is not to be believed: no certificate is judged by it
-	Held      bool        // too many others look alike: nothing is told to be new, changed or gone
 }

@@ -42,6 +42,13 @@ func (s *Sensor) lookAround(k event.Key, w *Watch) {
 	a.keys[k] = true
 }
 
+// awaits says whether a find waits so. A visit that comes out of turn, as somebody
+// wants it or another one gave cause, does not confirm it.
+func (s *Sensor) awaits(k event.Key) bool {
+	a := s.around[hostOf(k)]
+	return a != nil && a.keys[k]
+}
+
 func (s *Sensor) startAround(h hostID, w *Watch, ports []uint16) {
 	targets := make([]capture.Target, len(ports))
 	for i, port := range ports {

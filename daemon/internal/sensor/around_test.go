@@ -3,6 +3,7 @@ package sensor
 import (
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -124,6 +125,28 @@ func TestLookAroundFails(t *testing.T) {
 		at := s.new()[2]
 		if after := at.Sub(w.visitsOf(2)[0]); at.IsZero() || after < sweepEvery-time.Minute {
 			t.Errorf("told after %v", after)
+		}
+	})
+}
+
+// TestFindIsNotConfirmedOutOfTurn: a visit that somebody wants meanwhile, or that
+// another one of the host asks for, confirms nothing.
+func TestFindIsNotConfirmedOutOfTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, s, cfg := newlyFound(t, upTo(20)...)
+		w.sweepTime = 5 * time.Minute
+		sensor := New(cfg)
+		var asks sync.WaitGroup
+		runThis(t, sensor, 3*time.Minute, map[time.Duration]func(){time.Minute: func() {
+			asks.Go(func() {
+				if _, err := sensor.Verify(t.Context(), keyOf(2)); err != nil {
+					t.Error(err)
+				}
+			})
+		}})
+		asks.Wait()
+		if at := s.new()[2]; !at.IsZero() || len(w.visitsOf(2)) != 2 {
+			t.Errorf("told at %v after %d visits", at, len(w.visitsOf(2)))
 		}
 	})
 }
