@@ -83,7 +83,7 @@ func (d *decision) strangeCertificate() bool {
 
 // agrees handles a visit that found an identity of the set.
 func (d *decision) agrees(base *probes.Observation) {
-	if len(d.strange(d.seen)) > 0 {
+	if d.showsOther(base) {
 		d.confirm(event.ServiceChanged, d.blame(), base)
 		return
 	}
@@ -95,6 +95,13 @@ func (d *decision) agrees(base *probes.Observation) {
 	d.believe(*d.seen)
 	d.Swing.observe(again && !swung, swung)
 	d.settle()
+}
+
+// showsOther tells whether the visit shows an attribute as it never was. What
+// another probe draws may have other words for the same; a certificate has none.
+func (d *decision) showsOther(base *probes.Observation) bool {
+	compared := base.Probe == d.seen.Probe
+	return slices.ContainsFunc(d.strange(d.seen), func(a attribute) bool { return compared || a.field == fieldCert })
 }
 
 // weakens handles a visit that says less than what is known.

@@ -68,11 +68,15 @@ func (l *ledger) score(s *score, e *event.Event) {
 	if !mayBeFalse(e.Action) {
 		return
 	}
+	var of *want // of several the one that is not told yet
 	for _, x := range l.wants {
-		if x.is(e, l.begun) {
-			x.told++
-			return
+		if x.is(e, l.begun) && (of == nil || of.told > 0) {
+			of = x
 		}
+	}
+	if of != nil {
+		of.told++
+		return
 	}
 	s.wrong++
 	l.t.Errorf("false: %v %s: %s", e.Timestamp.Sub(l.begun), e.Action, e.Message)
