@@ -166,6 +166,9 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 	if err := d.beginCursors(begin); err != nil {
 		return err
 	}
+	if err := d.goOnWithOutages(begin); err != nil {
+		return err
+	}
 	if err := d.record(begin, event.SensorStarted, "the sensor started, version "+version); err != nil {
 		return err
 	}

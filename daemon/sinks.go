@@ -74,6 +74,20 @@ func (d *daemon) beginCursors(ctx context.Context) error {
 		if err := d.store.SetCursor(ctx, o.name, last); err != nil {
 			return err
 		}
+		d.sinkOf(o.name).begun = last
+	}
+	return nil
+}
+
+// goOnWithOutages takes up what was told of sinks before a restart, so that the
+// end of it is told too.
+func (d *daemon) goOnWithOutages(ctx context.Context) error {
+	outages, err := d.store.Outages(ctx)
+	if err != nil {
+		return err
+	}
+	for name, o := range outages {
+		d.sinkOf(name).health.GoOn(o.Since, o.Lost)
 	}
 	return nil
 }
@@ -95,7 +109,7 @@ func (d *daemon) drains(loaded <-chan struct{}) ([]task.Task, error) {
 		names[o.name] = true
 		at := d.sinkOf(o.name)
 		tasks = append(tasks, &emit.Drain{Source: outbox{d.store}, Sink: s, Epoch: d.store.Epoch(),
-			Wake: at.wake, Reopen: at.reopen, Health: at.health, MaxBacklog: int64(o.backlog),
+			Wake: at.wake, Reopen: at.reopen, Health: at.health, MaxBacklog: int64(o.backlog), Begun: at.begun,
 			Log: d.log, FlushTimeout: flushTimeout})
 	}
 	if i := &d.cfg.Output.Inventory; i.Enabled {
@@ -111,6 +125,7 @@ type sinkState struct {
 	wake   <-chan struct{} // from the store
 	reopen chan struct{}   // holds one
 	health *emit.Health
+	begun  int64 // the number of the last event before its first one; 0: not known
 }
 
 // sinkOf gives the state of a sink, the same in each generation.
@@ -121,7 +136,7 @@ func (d *daemon) sinkOf(name string) *sinkState {
 		d.sinks = map[string]*sinkState{}
 	}
 	if d.sinks[name] == nil {
-		d.sinks[name] = &sinkState{d.store.Wake(), make(chan struct{}, 1), new(emit.Health)}
+		d.sinks[name] = &sinkState{wake: d.store.Wake(), reopen: make(chan struct{}, 1), health: new(emit.Health)}
 	}
 	return d.sinks[name]
 }

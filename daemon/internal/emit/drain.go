@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,11 +50,22 @@ type Drain struct {
 	// any number.
 	MaxBacklog int64
 
+	// Begun is the number of the last event before the sink's first one, where
+	// that is known; else 0.
+	Begun int64
+
 	// FlushTimeout bounds the last delivery after the context has ended.
 	FlushTimeout time.Duration
 
 	cursor  int64
 	backoff time.Duration
+}
+
+// A Repeater is a sink that sends again what it delivered last, when it has to
+// begin anew: so also after a restart.
+type Repeater interface {
+	Repeats() int // how many of the last records
+	Repeat([]Record)
 }
 
 // A Reopener is a sink whose destination may be moved away under it.
@@ -100,8 +112,24 @@ func (d *Drain) resume(ctx context.Context) error {
 		return fmt.Errorf("resume %s: %w", d.Sink.Name(), err)
 	}
 	if d.cursor != stored {
-		return d.advance(ctx, d.cursor)
+		err = d.advance(ctx, d.cursor)
 	}
+	return errors.Join(err, d.recall(ctx))
+}
+
+// recall hands what was delivered last before a restart to a sink that sends it
+// again: the receiver may have died with it.
+func (d *Drain) recall(ctx context.Context) error {
+	r, ok := d.Sink.(Repeater)
+	if !ok || r.Repeats() == 0 {
+		return nil
+	}
+	from := max(d.cursor-int64(r.Repeats()), d.Begun)
+	all, err := d.Source.Events(ctx, from, int(max(0, d.cursor-from)))
+	if err != nil {
+		return fmt.Errorf("what %s had last: %w", d.Sink.Name(), err)
+	}
+	r.Repeat(slices.DeleteFunc(all, func(e Record) bool { return e.Event.Seq > d.cursor || !d.Sink.Wants(&e.Event) }))
 	return nil
 }
 
@@ -200,6 +228,6 @@ func (d *Drain) advance(ctx context.Context, seq int64) error {
 
 // tell commits an event about the sink. It goes to all sinks, to this one too.
 func (d *Drain) tell(ctx context.Context, e event.Event) error {
-	e.Reason = "sink " + d.Sink.Name()
+	e.Reason = event.ReasonSink + d.Sink.Name()
 	return d.Source.Record(ctx, e)
 }

@@ -29,6 +29,14 @@ type Health struct {
 	dropped int64
 }
 
+// GoOn takes up what was told of the destination before a restart: that it was
+// down since a time, unless that is zero, and that so many events were dropped.
+func (h *Health) GoOn(since time.Time, lost int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.since, h.told, h.lost = since, !since.IsZero(), lost
+}
+
 // A HealthReport is the state of a Health at one time.
 type HealthReport struct {
 	Down     bool      // the last delivery failed

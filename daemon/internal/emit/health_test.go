@@ -53,7 +53,9 @@ func (o *outbox) told() (lines []string) {
 func drainFor(t *testing.T, d *Drain, script func()) {
 	t.Helper()
 	d.Epoch, d.Log, d.FlushTimeout = testEpoch, slog.New(slog.DiscardHandler), time.Second
-	d.Health = new(Health)
+	if d.Health == nil {
+		d.Health = new(Health)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- d.Run(ctx, func() {}) }()
@@ -200,3 +202,23 @@ type reopened struct {
 }
 
 func (r *reopened) Reopen() error { r.times.Add(1); return nil }
+
+// TestOutageOverARestart: its end is told, once, and not its beginning again.
+func TestOutageOverARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		box := &outbox{cursors: map[string]int64{}}
+		box.add(event.SensorStarted)
+		sink := newFlaky()
+		h := new(Health)
+		h.GoOn(time.Now().Add(-time.Hour), 4)
+		drainFor(t, &Drain{Source: box, Sink: sink, Health: h}, func() {
+			time.Sleep(10 * time.Minute)
+			sink.down.Store(false)
+			time.Sleep(time.Hour)
+		})
+		want := []string{"sensor.recovered sink flaky map[down_s:4201 dropped:4]"}
+		if diff := cmp.Diff(want, box.told()); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
+		}
+	})
+}

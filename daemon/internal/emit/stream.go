@@ -24,7 +24,7 @@ const stallTimeout = 30 * time.Second
 // TCP does not tell what the program at the other end has read. So a message
 // counts as delivered once the other machine has acknowledged its bytes, and
 // the last ones that counted are sent again whenever a connection had to be
-// made anew. Receivers tell doubles by their id. What may still be lost is what
+// made anew, after a restart too. Receivers tell doubles by their id. What may still be lost is what
 // a receiver had acknowledged, more than Resend messages back, and not read
 // when it died.
 type Stream struct {
@@ -42,6 +42,16 @@ func (s *Stream) Wants(e *event.Event) bool { return loud(e) }
 
 // Resume implements Sink.
 func (s *Stream) Resume(_, cursor int64) (int64, error) { return cursor, nil }
+
+// Repeats implements Repeater.
+func (s *Stream) Repeats() int { return s.cfg.Resend }
+
+// Repeat implements Repeater.
+func (s *Stream) Repeat(records []Record) {
+	for i := range records {
+		s.last = append(s.last, s.frame(&records[i]))
+	}
+}
 
 // Close implements Sink.
 func (s *Stream) Close() error {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"runtime"
 	"slices"
@@ -299,5 +300,34 @@ func TestTLSFilesErrorsNameTheFile(t *testing.T) {
 	cfg, err := TLSFiles{CA: ca.file("ca.crt"), Certificate: ca.file("a.crt"), Key: ca.file("a.key")}.Load()
 	if err != nil || cfg.MinVersion != tls.VersionTLS12 || len(cfg.Certificates) != 1 {
 		t.Errorf("%v %v", fmt.Sprint(cfg), err)
+	}
+}
+
+// TestStreamSendsTheLastAgainAfterARestart: what an earlier program delivered
+// last, and nothing from before the sink began.
+func TestStreamSendsTheLastAgainAfterARestart(t *testing.T) {
+	for _, tt := range []struct {
+		begun int64
+		want  string
+	}{{0, "2 3 4 5 6 7"}, {3, "4 5 6 7"}, {5, "6 7"}} {
+		r := newReceiver(t, nil)
+		box := &outbox{cursors: map[string]int64{"syslog": 5}}
+		for range 7 {
+			box.add(event.ServiceGone)
+		}
+		box.records[0].Event.Silenced = true
+		s := NewSyslog(SyslogConfig{Name: "syslog", Network: "tcp", Address: r.addr, Resend: 4})
+		d := &Drain{Source: box, Sink: s, Begun: tt.begun}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		d.Epoch, d.Log, d.FlushTimeout = testEpoch, slog.New(slog.DiscardHandler), time.Second
+		go func() { done <- d.Run(ctx, func() {}) }()
+		if got := r.await(len(strings.Fields(tt.want))); got != tt.want {
+			t.Errorf("began after %d: got %s, want %s", tt.begun, got, tt.want)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -80,6 +80,9 @@ const (
 	MaxHosts    = 32
 )
 
+// ReasonSink is before the name of a sink in the reason of an event about it.
+const ReasonSink = "sink "
+
 // Sensor names the sender.
 type Sensor struct {
 	Name    string `json:"name"`

@@ -2,8 +2,8 @@ package inventory
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"time"
 
 	"sonde/daemon/internal/event"
 )
@@ -18,26 +18,13 @@ type Overdue struct {
 // Overdue gives the promises that were told last to be broken. As with
 // [Reader.Distress], the outbox is where that is kept.
 func (r *Reader) Overdue(ctx context.Context) ([]Overdue, error) {
-	rows, err := r.db.QueryContext(ctx, `select event from outbox where action in (?, ?) order by seq`,
-		string(event.WatchOverdue), string(event.WatchRecovered))
+	list, err := r.told(ctx, time.Time{}, event.WatchOverdue, event.WatchRecovered)
 	if err != nil {
 		return nil, fmt.Errorf("read broken promises: %w", err)
 	}
-	defer rows.Close()
 	broken := map[Overdue]bool{}
-	for rows.Next() {
-		var text []byte
-		var ev event.Event
-		if err := rows.Scan(&text); err != nil {
-			return nil, fmt.Errorf("read broken promises: %w", err)
-		}
-		if err := json.Unmarshal(text, &ev); err != nil {
-			continue // of another version: nothing to go on with
-		}
-		broken[Overdue{ev.Watch, ev.Reason}] = ev.Action == event.WatchOverdue
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read broken promises: %w", err)
+	for i := range list {
+		broken[Overdue{list[i].Watch, list[i].Reason}] = list[i].Action == event.WatchOverdue
 	}
 	var out []Overdue
 	for o, is := range broken {
