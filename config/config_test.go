@@ -119,7 +119,7 @@ func TestEveryKeyDoesSomething(t *testing.T) {
 		"confirm.unstable_alternations": "3", "confirm.unstable_of": "20",
 		"control.directory": `"/x"`, "control.listen": `"[::1]:9797"`,
 		"sensor.log_level": `"debug"`, "sensor.state_dir": `"/x"`,
-		"output.json.max_size": `"1MiB"`, "output.syslog.target": `"/x"`, "output.syslog.facility": `"user"`,
+		"output.json.max_size": `"1MiB"`, "output.inventory.max_size": `"1GiB"`, "output.syslog.target": `"/x"`, "output.syslog.facility": `"user"`,
 		"output.json.path": `"x.json"`, "output.json.format": `"ecs"`, "output.json.max_backlog": "100",
 		"output.journal.max_backlog": "100", "output.syslog.max_backlog": "100", "output.syslog.format": `"cef"`,
 		"output.syslog.ca": `"/x"`, "output.syslog.certificate": `"credential:x"`, "output.syslog.key": `"/x"`,

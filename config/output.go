@@ -33,6 +33,7 @@ type Inventory struct {
 	Enabled bool
 	Path    string // relative to Sensor.StateDir until Resolve
 	Every   time.Duration
+	MaxSize int64 // bytes; one that would be larger is not written
 }
 
 // Journal is systemd's journal, in its own protocol.
@@ -61,7 +62,7 @@ func defaultOutput() Output {
 		HeartbeatEvery: time.Hour,
 		JSON: JSON{Enabled: true, Path: "events.json", Format: "sonde", MaxSize: 64 << 20, Keep: 5,
 			MaxBacklog: backlog},
-		Inventory: Inventory{Enabled: true, Path: "inventory.json", Every: 15 * time.Minute},
+		Inventory: Inventory{Enabled: true, Path: "inventory.json", Every: 15 * time.Minute, MaxSize: 2 << 30},
 		Syslog:    []Syslog{newSyslog()},
 		Journal:   Journal{MaxBacklog: backlog},
 	}
@@ -85,9 +86,10 @@ var jsonTable = table[JSON]{
 }
 
 var inventoryTable = table[Inventory]{
-	"enabled": flag(func(i *Inventory) *bool { return &i.Enabled }),
-	"path":    text(func(i *Inventory) *string { return &i.Path }, checkFilled),
-	"every":   duration(func(i *Inventory) *time.Duration { return &i.Every }, time.Second, day),
+	"enabled":  flag(func(i *Inventory) *bool { return &i.Enabled }),
+	"path":     text(func(i *Inventory) *string { return &i.Path }, checkFilled),
+	"every":    duration(func(i *Inventory) *time.Duration { return &i.Every }, time.Second, day),
+	"max_size": parsed(func(i *Inventory) *int64 { return &i.MaxSize }, `"2GiB"`, size(minFileSize, maxFileSize)),
 }
 
 var journalTable = table[Journal]{

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,7 +21,7 @@ daemon that runs meanwhile is not held up. The events file is not part of it.`,
 		Example: "  sonde backup -c /etc/sonde/sonde.toml /var/backups/sonde.db",
 		Args:    exactly(1, "a file to write"),
 		RunE: stoppable(func(c *cobra.Command, args []string) error {
-			dir, err := state.resolve()
+			dir, least, err := state.room()
 			if err != nil {
 				return err
 			}
@@ -28,6 +30,13 @@ daemon that runs meanwhile is not held up. The events file is not part of it.`,
 				return err
 			}
 			defer r.Close()
+			size, err := r.Size(c.Context())
+			if err == nil {
+				err = roomFor(filepath.Dir(args[0]), size, least)
+			}
+			if err != nil {
+				return fmt.Errorf("backup to %s: %w", args[0], err)
+			}
 			if err := r.Backup(c.Context(), args[0]); err != nil {
 				return err
 			}
@@ -54,9 +63,14 @@ in a new epoch, so that no receiver takes an event for one that it has.`,
 		Example: "  sonde restore -c /etc/sonde/sonde.toml /var/backups/sonde.db",
 		Args:    exactly(1, "a backup to read"),
 		RunE: stoppable(func(c *cobra.Command, args []string) error {
-			dir, err := state.resolve()
+			dir, least, err := state.room()
 			if err != nil {
 				return err
+			}
+			if fi, err := os.Stat(args[0]); err == nil && isDir(dir) { // else Restore tells what is wrong
+				if err := roomFor(dir, fi.Size(), least); err != nil {
+					return fmt.Errorf("restore %s: %w", args[0], err)
+				}
 			}
 			kept, err := inventory.Restore(c.Context(), dir, args[0], time.Now())
 			if err != nil {
@@ -71,6 +85,11 @@ in a new epoch, so that no receiver takes an event for one that it has.`,
 	}
 	state.add(c)
 	return c
+}
+
+func isDir(path string) bool {
+	fi, err := os.Stat(path)
+	return err == nil && fi.IsDir()
 }
 
 // checkState reads a store wholly and says what it holds.

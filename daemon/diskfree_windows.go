@@ -1,6 +1,11 @@
 package main
 
-import "golang.org/x/sys/windows"
+import (
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/windows"
+)
 
 // diskFree is how many bytes this user may still write below dir.
 func diskFree(dir string) (int64, error) {
@@ -13,4 +18,9 @@ func diskFree(dir string) (int64, error) {
 		return 0, err
 	}
 	return int64(min(free, 1<<62)), nil
+}
+
+// sameDisk tells whether two directories are on one volume.
+func sameDisk(a, b string) bool {
+	return strings.EqualFold(filepath.VolumeName(a), filepath.VolumeName(b))
 }

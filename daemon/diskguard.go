@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
-	"sonde/config"
 	"sonde/daemon/internal/event"
 	"sonde/daemon/internal/inventory"
 	"sonde/daemon/internal/task"
@@ -31,6 +29,7 @@ type diskGuard struct {
 type diskState struct {
 	held     atomic.Bool // visits and sweeps are held back
 	low, big alarm
+	outputs  map[string]*alarm // of other file systems, by directory
 }
 
 // An alarm is told when it begins and when it ends, in this order, also when its
@@ -71,9 +70,36 @@ func (g *diskGuard) look(ctx context.Context) {
 		g.tell(ctx, &d.disk.low, low, fmt.Sprintf("%d MiB are free in %s, below state.min_free: no visit and no sweep begins",
 			free>>20, d.cfg.Sensor.StateDir), "enough is free on the disk again: visits and sweeps go on")
 	}
+	g.lookElsewhere(ctx)
 	g.tell(ctx, &d.disk.big, d.store.Overfull(),
 		"the inventory alone is larger than state.max_size: no events and history are kept beside it",
 		"the inventory is smaller than state.max_size again")
+}
+
+// lookElsewhere looks at the file systems of outputs that are not that of the
+// state directory. Events wait in the store, so that nothing is held back.
+func (g *diskGuard) lookElsewhere(ctx context.Context) {
+	d, least := g.d, g.d.cfg.State.MinFree
+	for dir := range mostBelow(d.cfg) {
+		if sameDisk(dir, d.cfg.Sensor.StateDir) {
+			continue
+		}
+		free, err := g.free(dir)
+		if err != nil {
+			continue // who writes there says more
+		}
+		a := d.disk.outputs[dir]
+		if a == nil {
+			if d.disk.outputs == nil {
+				d.disk.outputs = map[string]*alarm{}
+			}
+			a = &alarm{}
+			d.disk.outputs[dir] = a
+		}
+		g.tell(ctx, a, free < least || a.is && free < least+least/8,
+			fmt.Sprintf("%d MiB are free in %s, below state.min_free: what is written there may stop", free>>20, dir),
+			"enough is free in "+dir+" again")
+	}
 }
 
 // heal ends this generation, so that the next one opens the store again. What was
@@ -107,27 +133,5 @@ func (g *diskGuard) tell(ctx context.Context, a *alarm, is bool, begins, ends st
 	}
 	for len(a.owed) > 0 && g.d.record(ctx, a.owed[0].action, a.owed[0].text) == nil {
 		a.owed = a.owed[1:]
-	}
-}
-
-// checkRoom says so when the files may grow to more than there is room for.
-func (d *daemon) checkRoom(cfg *config.Config) {
-	free, err := diskFree(cfg.Sensor.StateDir)
-	if err != nil {
-		if !errors.Is(err, errors.ErrUnsupported) {
-			d.log.Warn("free space not known", "dir", cfg.Sensor.StateDir, "err", err)
-		}
-		return
-	}
-	most := cfg.State.MaxSize + cfg.State.MinFree
-	if j := cfg.Output.JSON; j.Enabled && filepath.Dir(j.Path) == filepath.Clean(cfg.Sensor.StateDir) {
-		most += j.MaxSize * int64(j.Keep+1)
-	}
-	if cfg.Sent.Enabled {
-		most += cfg.Sent.MaxSize
-	}
-	if free < most {
-		d.log.Warn("the files of the sensor may grow to more than is free",
-			"dir", cfg.Sensor.StateDir, "free_mib", free>>20, "most_mib", most>>20)
 	}
 }

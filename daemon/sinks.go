@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"path/filepath"
 	"time"
 
 	"sonde/config"
@@ -115,7 +116,8 @@ func (d *daemon) drains(loaded <-chan struct{}) ([]task.Task, error) {
 	if i := &d.cfg.Output.Inventory; i.Enabled {
 		tasks = append(tasks, &emit.Snapshot{Path: i.Path, Every: i.Every, Sensor: d.store.Sensor(),
 			Epoch: d.store.Epoch(), LastSeq: d.store.LastSeq, Services: services(d.store.Reader),
-			Now: time.Now, After: loaded, Log: d.log})
+			Now: time.Now, After: loaded, MaxSize: i.MaxSize, Log: d.log,
+			Room: func() error { return roomFor(filepath.Dir(i.Path), 0, d.cfg.State.MinFree) }})
 	}
 	return tasks, d.dropCursors(names)
 }

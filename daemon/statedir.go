@@ -79,12 +79,18 @@ func (f *stateFlags) add(c *cobra.Command) {
 }
 
 func (f *stateFlags) resolve() (string, error) {
+	dir, _, err := f.room()
+	return dir, err
+}
+
+// room gives the directory, and how many bytes are to stay free.
+func (f *stateFlags) room() (dir string, least int64, err error) {
 	if f.dir != "" {
-		return f.dir, nil
+		return f.dir, config.Default().State.MinFree, nil
 	}
 	cfg, err := readConfig(f.config)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
-	return cfg.Sensor.StateDir, nil
+	return cfg.Sensor.StateDir, cfg.State.MinFree, nil
 }

@@ -35,6 +35,9 @@ type Snapshot struct {
 	// reading failed midway.
 	Services func(context.Context) iter.Seq2[any, error]
 
+	MaxSize int64        // bytes; one that would be larger is not written; 0: any
+	Room    func() error // says why nothing may be written now; nil: it may
+
 	Now   func() time.Time
 	After <-chan struct{} // closed when the first one may be written; nil: at once
 	Log   *slog.Logger
@@ -76,7 +79,7 @@ func (s *Snapshot) Write(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("write snapshot: %w", err)
 	}
-	err = errors.Join(f.Chmod(fileMode), s.encode(ctx, f))
+	err = errors.Join(f.Chmod(fileMode), s.encode(ctx, &bounded{to: f, most: s.MaxSize, room: s.Room}))
 	if err == nil {
 		err = f.Sync()
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -109,4 +110,53 @@ func TestSnapshotIsWrittenAgainAndAgain(t *testing.T) {
 			t.Errorf("written %d times in 150 s, want at 0, 60 and 120; %v", n, err)
 		}
 	})
+}
+
+// TestSnapshotIsBounded: what is too large, or finds no room, leaves the old file
+// as it is and nothing beside it.
+func TestSnapshotIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "inventory.json")
+	many := func(yield func(any, error) bool) {
+		for range 400_000 {
+			if !yield(map[string]string{"service": "a name of some fifty bytes, to have many of them"}, nil) {
+				return
+			}
+		}
+	}
+	if err := testSnapshot(path, several("ssh")).Write(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	was, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	looks := 0
+	for _, tt := range []struct {
+		most int64
+		room func() error
+		want string
+	}{
+		{1 << 20, nil, "it would take more than 1 MiB"},
+		{0, func() error { return errors.New("nothing free") }, "nothing free"},
+		{0, func() error {
+			if looks++; looks > 1 {
+				return errors.New("no more free")
+			}
+			return nil
+		}, "no more free"},
+	} {
+		s := testSnapshot(path, many)
+		s.MaxSize, s.Room = tt.most, tt.room
+		if err := s.Write(t.Context()); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%v, want %s", err, tt.want)
+		}
+		is, err := os.ReadFile(path)
+		if err != nil || string(is) != string(was) {
+			t.Errorf("the old file has become %d bytes, %v", len(is), err)
+		}
+		if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+			t.Errorf("left: %v, %v", left, err)
+		}
+	}
 }

@@ -21,6 +21,14 @@ func isFile(path string) bool {
 	return err == nil && fi.Mode().IsRegular()
 }
 
+// Size is how many bytes of the store hold something: a backup takes no more.
+func (r *Reader) Size(ctx context.Context) (n int64, err error) {
+	if err = r.db.QueryRowContext(ctx, usedSQL).Scan(&n); err != nil {
+		return 0, fmt.Errorf("size of the store: %w", err)
+	}
+	return n, nil
+}
+
 // Backup writes the store as it is now to a new file, which is checked wholly. A
 // daemon that writes to the store meanwhile is not held up. A backup that was cut
 // short has the name with ".part" behind.

@@ -34,6 +34,10 @@ const (
 	cacheMost = 64 << 20
 )
 
+// MaxLog is how many bytes the log beside the file takes, as a rule: it grows
+// beyond for as long as somebody reads.
+const MaxLog = logPages * pageSize
+
 // Config is what a store is opened with.
 type Config struct {
 	Dir     string // the state directory; made when missing, mode 0750
@@ -151,7 +155,7 @@ func (s *Store) open(ctx context.Context, path string, cfg Config) (err error) {
 		"auto_vacuum(incremental)", // before the first table is made
 		"journal_mode(wal)",
 		"synchronous(full)", // a commit is on disk before a sink may see it
-		fmt.Sprintf("journal_size_limit(%d)", logPages*pageSize),
+		fmt.Sprintf("journal_size_limit(%d)", MaxLog),
 		fmt.Sprintf("wal_autocheckpoint(%d)", logPages),
 		fmt.Sprintf("cache_size(%d)", -cacheMost>>10), // in KiB where it is below 0
 		"foreign_keys(on)"))

@@ -66,10 +66,12 @@ func (s *Store) used(ctx context.Context) (n int64, err error) {
 	if s.conn == nil {
 		return 0, nil
 	}
-	err = s.conn.QueryRowContext(ctx, `select (page_count - freelist_count) * page_size
-		from pragma_page_count, pragma_freelist_count, pragma_page_size`).Scan(&n)
+	err = s.conn.QueryRowContext(ctx, usedSQL).Scan(&n)
 	return n, err
 }
+
+const usedSQL = `select (page_count - freelist_count) * page_size
+	from pragma_page_count, pragma_freelist_count, pragma_page_size`
 
 // trim removes what is past its time or its number, and where the file is too
 // large the oldest beyond that.
