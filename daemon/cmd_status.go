@@ -89,6 +89,10 @@ func writeStatus(w io.Writer, s *control.Status, now time.Time) error {
 	for i := range s.Orders {
 		line("order", "%s", orderText(&s.Orders[i], now))
 	}
+	for i := range s.Maintenance {
+		m := &s.Maintenance[i]
+		line("maintenance", "%s is %s for another %s", m.Name, map[bool]string{true: "on", false: "off"}[m.On], span(m.Until.Sub(now)))
+	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
@@ -109,16 +113,19 @@ func writeWatches(w io.Writer, list []control.Watch, now time.Time) {
 		}
 		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n", report.Printable(o.Name), o.Known, o.Fresh,
 			o.Overdue, o.Unstable, o.Quarantined, o.Held, o.Blocked, last, soon(o.Discover.Next, now), soon(o.Verify.Next, now),
-			report.Printable(promises(o)))
+			report.Printable(promises(o, now)))
 	}
 	_ = t.Flush() // w tells at its next write
 }
 
 // promises says how a watch keeps its promises.
-func promises(o *control.Watch) string {
+func promises(o *control.Watch, now time.Time) string {
 	var parts []string
 	if o.Shut != "" {
 		parts = append(parts, strings.TrimSuffix("nothing is sent: "+o.Shut+", "+o.ShutReason, ", "))
+	}
+	if h := o.Hours; h != nil {
+		parts = append(parts, fmt.Sprintf("active_hours are %s for another %s", map[bool]string{true: "on", false: "off"}[h.On], span(h.Until.Sub(now))))
 	}
 	if o.Verify.Broken {
 		parts = append(parts, "verify_every = "+span(seconds(o.Verify.Every))+" is BROKEN")
@@ -168,6 +175,9 @@ func sweepText(s *control.Sweep, now time.Time) string {
 
 func orderText(o *quiet.Order, now time.Time) string {
 	text := fmt.Sprintf("%s %s since %s", o.Kind, o.Target, stamp(o.Since))
+	if o.By != "" {
+		text += " by " + o.By
+	}
 	if !o.Until.IsZero() {
 		text += ", for another " + span(o.Until.Sub(now))
 	}

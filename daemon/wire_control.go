@@ -166,12 +166,15 @@ func (d *daemon) lend(s *sensor.Sensor) {
 	without, reason := d.missing()
 	g := &control.Generation{Sensor: s, Store: d.store, Orders: d.orders, Database: d.db,
 		Discovery: control.Discovery{Method: d.discovery.name, Reason: reason, Without: without},
-		Asks:      asksOf(d.cfg), Zones: zonesOf(d.cfg), BestEffort: map[string]bool{}, Outputs: d.outputsOf(d.cfg, d.store)}
+		Asks:      asksOf(d.cfg), Zones: zonesOf(d.cfg), BestEffort: map[string]bool{}, Hours: map[string]func(time.Time) (bool, time.Time){}, Outputs: d.outputsOf(d.cfg, d.store)}
 	for i := range d.cfg.Watches {
 		w := &d.cfg.Watches[i]
 		g.Watches = append(g.Watches, w.Name)
 		if w.BestEffort {
 			g.BestEffort[w.Name] = true
+		}
+		if len(w.ActiveHours.Spans) > 0 {
+			g.Hours[w.Name] = w.ActiveHours.At
 		}
 	}
 	d.control.Use(g)

@@ -11,7 +11,7 @@ func windowsOf(cfg *config.Config) []quiet.Window {
 	var out []quiet.Window
 	for i := range cfg.Maintenance {
 		m := &cfg.Maintenance[i]
-		out = append(out, quiet.Window{At: m.Hours.At, Covers: m.Covers})
+		out = append(out, quiet.Window{Name: m.Name, At: m.Hours.At, Covers: m.Covers})
 	}
 	return out
 }

@@ -36,6 +36,8 @@ type Command struct {
 	Seconds float64 `json:"for_s,omitempty"` // that it holds; 0: until it is taken back
 	Reason  string  `json:"reason,omitempty"`
 	End     bool    `json:"end,omitempty"` // of a silence
+
+	by string // who wants it
 }
 
 // A Done is what came of a command.
@@ -101,6 +103,9 @@ func (s *Server) obey(name string, do func(context.Context, *Generation, *Comman
 		g := s.now.Load()
 		if g == nil {
 			return nil, errBetween
+		}
+		if c.by = r.RemoteAddr; c.by == unknownPeer {
+			c.by = ""
 		}
 		mayTake(w, verifyWithin)
 		a, err := do(r.Context(), g, &c)
@@ -191,7 +196,7 @@ func (s *Server) pause(ctx context.Context, g *Generation, c *Command) (any, err
 	}
 	now := time.Now().UTC()
 	for _, w := range list {
-		if err := g.Orders.Give(ctx, quiet.Order{Kind: quiet.Pause, Target: w, Since: now, Until: c.until(now), Reason: c.Reason}); err != nil {
+		if err := g.Orders.Give(ctx, quiet.Order{Kind: quiet.Pause, Target: w, Since: now, Until: c.until(now), Reason: c.Reason, By: c.by}); err != nil {
 			return nil, err
 		}
 	}
@@ -251,7 +256,7 @@ func (s *Server) silence(ctx context.Context, g *Generation, c *Command) (any, e
 		return nil, refuse(http.StatusBadRequest, "a silence needs its time, such as --for 2h")
 	}
 	now := time.Now().UTC()
-	err = g.Orders.Give(ctx, quiet.Order{Kind: quiet.Silence, Target: target, Since: now, Until: c.until(now), Reason: c.Reason})
+	err = g.Orders.Give(ctx, quiet.Order{Kind: quiet.Silence, Target: target, Since: now, Until: c.until(now), Reason: c.Reason, By: c.by})
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,9 @@ package control
 
 import "net"
 
+// unknownPeer is a user whom the system does not tell.
+const unknownPeer = "unknown"
+
 // A peerListener notes who connects, as the system tells it, in the connections'
 // remote addresses: that is where HTTP handlers find it.
 type peerListener struct{ net.Listener }

@@ -21,5 +21,3 @@ func peerOf(c *net.UnixConn) string {
 	})
 	return who
 }
-
-const unknownPeer = "unknown"

@@ -62,6 +62,9 @@ type Generation struct {
 	Watches []string
 	// BestEffort are the watches whose promises may be broken.
 	BestEffort map[string]bool
+	// Hours are those in which a watch may send, by name; those that always may
+	// have none.
+	Hours map[string]func(time.Time) (in bool, until time.Time)
 	// Outputs tells how the destinations of events do.
 	Outputs func(ctx context.Context) ([]Output, error)
 }

@@ -14,19 +14,21 @@ import (
 
 // A Status is what the sensor does now.
 type Status struct {
-	Sensor    event.Sensor   `json:"sensor"`
-	Started   time.Time      `json:"started"`
-	Health    Health         `json:"health"`
-	Discovery Discovery      `json:"discovery"`
-	Database  string         `json:"database"` // its hash
-	Events    Events         `json:"events"`
-	Visits    Visits         `json:"visits"`
-	Hosts     Hosts          `json:"hosts"`
-	Sweeps    []Sweep        `json:"sweeps"` // under way
-	Watches   []Watch        `json:"watches"`
-	Outputs   []Output       `json:"outputs"`
-	Orders    []quiet.Order  `json:"orders"` // of operators: pauses, silences, releases
-	Counts    map[string]int `json:"counts"` // of discovery and listening, as in heartbeats
+	Sensor    event.Sensor  `json:"sensor"`
+	Started   time.Time     `json:"started"`
+	Health    Health        `json:"health"`
+	Discovery Discovery     `json:"discovery"`
+	Database  string        `json:"database"` // its hash
+	Events    Events        `json:"events"`
+	Visits    Visits        `json:"visits"`
+	Hosts     Hosts         `json:"hosts"`
+	Sweeps    []Sweep       `json:"sweeps"` // under way
+	Watches   []Watch       `json:"watches"`
+	Outputs   []Output      `json:"outputs"`
+	Orders    []quiet.Order `json:"orders"` // of operators: pauses, silences, releases
+	// Maintenance are the windows of the configuration.
+	Maintenance []quiet.Standing `json:"maintenance"`
+	Counts      map[string]int   `json:"counts"` // of discovery and listening, as in heartbeats
 }
 
 // Discovery is how ports are found, and what the sensor works without.
@@ -73,6 +75,7 @@ type Watch struct {
 	Zone        string  `json:"zone"`
 	Shut        string  `json:"shut,omitempty"` // why nothing is sent: active_hours or paused
 	ShutReason  string  `json:"shut_reason,omitempty"`
+	Hours       *Hours  `json:"active_hours,omitempty"` // nil: always
 	BestEffort  bool    `json:"best_effort,omitempty"`
 	Verify      Promise `json:"verify"`
 	Discover    Promise `json:"discover"`
@@ -85,6 +88,12 @@ type Watch struct {
 	Blocked     int     `json:"blocked"`
 	Due         int     `json:"due"`   // visits and sweeps that wait for room
 	Later       int     `json:"later"` // … for their time
+}
+
+// Hours say whether a watch may send by its active_hours.
+type Hours struct {
+	On    bool      `json:"on"`
+	Until time.Time `json:"until"` // at least
 }
 
 // A Promise is verify_every or discover_every, and how it is kept.
@@ -118,7 +127,7 @@ func (s *Server) status(http.ResponseWriter, *http.Request) (any, error) {
 		Sensor: g.Store.Sensor(), Started: s.cfg.Started.UTC(), Health: s.judge(l), Discovery: g.Discovery,
 		Database: g.Database.Hash, Events: Events{g.Store.Epoch(), l.lastSeq},
 		Visits: Visits{UnderWay: v.Visits, Outcomes: v.Outcomes}, Hosts: Hosts{v.Resting, v.Careful},
-		Sweeps: []Sweep{}, Watches: []Watch{}, Outputs: l.outputs, Orders: orders, Counts: v.Discovery,
+		Sweeps: []Sweep{}, Watches: []Watch{}, Outputs: l.outputs, Orders: orders, Maintenance: g.Orders.Windows(), Counts: v.Discovery,
 	}
 	for i := range v.Sweeps {
 		u := &v.Sweeps[i]
@@ -139,6 +148,10 @@ func watchOf(t *sensor.Standing, g *Generation) Watch {
 		Discover: Promise{Every: t.DiscoverEvery.Seconds(), Broken: t.DiscoverBroken, Next: t.NextSweep.UTC()},
 		Known:    t.Known, Fresh: t.Fresh, Overdue: t.Overdue, Unstable: t.Unstable,
 		Quarantined: t.Quarantined, Held: t.Held, Blocked: t.Blocked, Due: t.Due, Later: t.Later}
+	if hours := g.Hours[t.Watch]; hours != nil {
+		on, until := hours(time.Now())
+		w.Hours = &Hours{on, until.UTC()}
+	}
 	if reason, paused := g.Orders.Paused(t.Watch); paused {
 		w.ShutReason = reason
 	}

@@ -43,6 +43,7 @@ type Order struct {
 	Since  time.Time `json:"since"`
 	Until  time.Time `json:"until,omitzero"` // zero: until it is taken back
 	Reason string    `json:"reason,omitempty"`
+	By     string    `json:"by,omitempty"` // who gave it, as the system knows them: "uid 1000"
 }
 
 func (o *Order) over(now time.Time) bool { return !o.Until.IsZero() && !now.Before(o.Until) }
@@ -194,6 +195,12 @@ func (b *Book) find(k Kind, target string) (Order, bool) {
 func (b *Book) Paused(watch string) (reason string, paused bool) {
 	o, ok := b.find(Pause, watch)
 	return o.Reason, ok
+}
+
+// PausedBy tells who paused a watch, "" if nobody did or that is not known.
+func (b *Book) PausedBy(watch string) string {
+	o, _ := b.find(Pause, watch)
+	return o.By
 }
 
 // Release notes that a host may be asked again although it fell silent before

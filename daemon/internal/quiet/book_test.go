@@ -44,7 +44,7 @@ func TestOrdersHoldOverRestarts(t *testing.T) {
 	b := open(t, k, &now)
 	h := event.Host{Zone: "default", Addr: netip.MustParseAddr("192.0.2.7")}
 	for _, err := range []error{
-		b.Give(t.Context(), Order{Kind: Pause, Target: "lan", Since: t0, Reason: "audit"}),
+		b.Give(t.Context(), Order{Kind: Pause, Target: "lan", Since: t0, Reason: "audit", By: "uid 1000"}),
 		b.Give(t.Context(), Order{Kind: Silence, Target: "192.0.2.0/24", Since: t0, Until: t0.Add(time.Hour)}),
 		b.Give(t.Context(), Order{Kind: Silence, Target: "192.0.2.0/24", Since: t0, Until: t0.Add(2 * time.Hour)}),
 		b.Release(t.Context(), h, 24*time.Hour),
@@ -54,9 +54,9 @@ func TestOrdersHoldOverRestarts(t *testing.T) {
 		}
 	}
 	again := open(t, k, &now)
-	want := []Order{{Pause, "lan", t0, time.Time{}, "audit"},
-		{Release, "default/192.0.2.7", t0, t0.Add(24 * time.Hour), ""},
-		{Silence, "192.0.2.0/24", t0, t0.Add(2 * time.Hour), ""}}
+	want := []Order{{Pause, "lan", t0, time.Time{}, "audit", "uid 1000"},
+		{Release, "default/192.0.2.7", t0, t0.Add(24 * time.Hour), "", ""},
+		{Silence, "192.0.2.0/24", t0, t0.Add(2 * time.Hour), "", ""}}
 	if d := cmp.Diff(want, again.Orders()); d != "" {
 		t.Error(d)
 	}
@@ -168,11 +168,16 @@ func TestWindows(t *testing.T) {
 	now := t0
 	b := open(t, &keeper{}, &now)
 	b.SetWindows([]Window{{
+		Name:   "patches",
 		At:     func(at time.Time) (bool, time.Time) { return at.Hour() == 12, at.Add(time.Hour) },
 		Covers: func(w string, a netip.Addr) bool { return w == "lan" && a.IsValid() },
 	}})
 	if err := b.Give(t.Context(), Order{Kind: Pause, Target: "dmz"}); err != nil { // keeps the windows
 		t.Fatal(err)
+	}
+	want := []Standing{{"patches", true, t0.Add(time.Hour)}}
+	if d := cmp.Diff(want, b.Windows()); d != "" {
+		t.Error(d)
 	}
 	for _, tt := range []struct {
 		e    *event.Event

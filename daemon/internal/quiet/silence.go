@@ -64,11 +64,29 @@ type silence struct {
 
 // A Window is a time of maintenance.
 type Window struct {
+	Name string
 	// At says whether a time is in it, and until when that stays so.
 	At func(time.Time) (in bool, until time.Time)
 	// Covers says whether it covers an address of a watch, or without a valid
 	// one the watch as a whole.
 	Covers func(watch string, a netip.Addr) bool
+}
+
+// A Standing is how a maintenance window stands.
+type Standing struct {
+	Name  string    `json:"name"`
+	On    bool      `json:"on"`
+	Until time.Time `json:"until"` // at least; then it may be otherwise
+}
+
+// Windows tells how the maintenance windows stand.
+func (b *Book) Windows() []Standing {
+	now, list := b.now(), []Standing{}
+	for _, w := range b.state.Load().windows {
+		in, until := w.At(now)
+		list = append(list, Standing{w.Name, in, until.UTC()})
+	}
+	return list
 }
 
 // SetWindows replaces the maintenance windows, for a new configuration.

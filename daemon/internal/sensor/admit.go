@@ -30,6 +30,8 @@ type Hours interface {
 type Orders interface {
 	// Paused says whether a watch is to send nothing, and why.
 	Paused(watch string) (reason string, paused bool)
+	// PausedBy tells who wanted that, "" when it is not known.
+	PausedBy(watch string) string
 	// Released tells when a host was to be asked again; zero: not lately.
 	Released(h event.Host) time.Time
 	// Release notes that it is, for so long.
@@ -108,13 +110,25 @@ func (s *Sensor) move(ctx context.Context, w *Watch, a *admission, why string) {
 	switch {
 	case !s.loaded: // as it was before the start
 	case why == shutByPause:
-		reason, _ := s.cfg.Orders.Paused(w.Name)
 		s.record(ctx, event.Event{Action: event.SensorDegraded, Cause: event.CauseSelf, Watch: w.Name, Zone: w.Zone,
-			Reason: shutByPause, Message: fmt.Sprintf("watch %s is paused: nothing is sent (%s)", w.Name, reason)})
+			Reason: shutByPause, Message: s.pausedText(w.Name)})
 	case was == shutByPause:
 		s.record(ctx, event.Event{Action: event.SensorRecovered, Cause: event.CauseSelf, Watch: w.Name, Zone: w.Zone,
 			Reason: shutByPause, Message: fmt.Sprintf("watch %s is no longer paused", w.Name)})
 	}
+}
+
+// pausedText says that a watch is paused, by whom and why.
+func (s *Sensor) pausedText(watch string) string {
+	text := "watch " + watch + " is paused"
+	if by := s.cfg.Orders.PausedBy(watch); by != "" {
+		text += " by " + by
+	}
+	text += ": nothing is sent"
+	if reason, _ := s.cfg.Orders.Paused(watch); reason != "" {
+		text += " (" + reason + ")"
+	}
+	return text
 }
 
 func (s *Sensor) shut(w *Watch, a *admission) {

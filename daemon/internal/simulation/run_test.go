@@ -145,6 +145,8 @@ func (p *play) restart(when, pause time.Duration, do func()) {
 }
 
 // Paused, Released and Release make the play the sensor's orders.
+func (p *play) PausedBy(string) string { return "" }
+
 func (p *play) Paused(string) (string, bool) {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
