@@ -5,8 +5,8 @@ usage: lab.py config TRUTH                   a configuration that watches all of
        lab.py compare TRUTH OUTSIDE INSIDE   says what differs; fails if anything does
 
 OUTSIDE is what `sonde scan -o json` printed, INSIDE what `sonde inventory -o json`
-did. Every endpoint that either of them knows is compared. A server that turned the
-scan away, as it limits its clients, said nothing about what it is; a few may.
+did. Every endpoint that either of them knows is compared. A server that turned one
+of them away, as it limits its clients, told that one nothing; a few may.
 """
 import ipaddress
 import json
@@ -70,7 +70,7 @@ def seen(path):
             o = json.loads(line)
             if o.get("state") == "open|filtered":
                 continue
-            if o.get("outcome") == "blocked":
+            if o.get("outcome") != "answered" or o.get("strength") in (None, "none", "table"):
                 found[o["addr"], o["transport"], o["port"]] = None
                 continue
             certificates = [t["cert"]["sha256"] for t in o.get("tls") or [] if t.get("cert")]
@@ -87,12 +87,12 @@ def compare(truth, outside, inside):
         if key[0] in restless:
             continue
         out, within = outside.get(key, {}), inside.get(key, {})
-        if out is None or within is None:
-            away += 1
-            print(*key, "turned away who came", "from outside" if out is None else "from inside")
-        elif out == within:
+        if out == within:
             same += 1
-            named += "product" in out
+            named += "product" in (out or {})
+        elif out is None or within is None:
+            away += 1
+            print(*key, "told nothing to who came", "from outside" if out is None else "from inside")
         else:
             different += 1
             print(*key, "differs:", f"\n  outside {out}\n  inside  {within}")
