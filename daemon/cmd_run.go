@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -82,7 +83,8 @@ type daemon struct {
 
 	control   *control.Server // nil: nobody may ask
 	pulse     pulse
-	reloads   chan chan<- error // each waits for how it went
+	beside    atomic.Pointer[[]part] // loops that the watchdog looks at; nil: none
+	reloads   chan chan<- error      // each waits for how it went
 	orders    *quiet.Book
 	machine   machine
 	discovery method // of the current configuration
@@ -129,7 +131,7 @@ func runDaemon(ctx context.Context, d *daemon) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, conversations.Close()) }()
-	d.machine = machine{loops: conversations.Loops(), sockets: conversations.Stats, net: openNetwork(d.log),
+	d.machine = machine{loops: conversations.Loops(), sockets: conversations.Stats, busy: conversations.Busy, net: openNetwork(d.log),
 		beat: d.pulse.feed(d.watchdog()), held: d.disk.held.Load, outputs: d.countOutputs}
 	defer func() { err = errors.Join(err, d.machine.net.Close()) }()
 	if d.db, err = d.loadDatabase(d.cfg); err != nil {
@@ -236,6 +238,8 @@ func (d *daemon) generation(ctx context.Context, hup <-chan os.Signal) (again bo
 	if err != nil {
 		return false, err
 	}
+	d.follow(work, m.sent, drains)
+	defer d.beside.Store(nil)
 
 	// The sinks end after everything that commits events has ended.
 	emitCtx, stopEmit := context.WithCancel(context.WithoutCancel(ctx))
@@ -296,27 +300,6 @@ func (d *daemon) setLevel() {
 func (d *daemon) tell(notify func() error) {
 	if err := notify(); err != nil {
 		d.log.Warn("service manager not told", "err", err)
-	}
-}
-
-// watchdog gives what the loop calls when it has done work: it feeds the
-// service manager's watchdog as often as that wants, or is nil without one.
-func (d *daemon) watchdog() func() {
-	every, err := systemd.WatchdogInterval()
-	if err != nil {
-		d.log.Warn("no watchdog", "err", err)
-	}
-	if every <= 0 {
-		return nil
-	}
-	var fed time.Time
-	return func() {
-		// The loop comes round at least every ten seconds. Half the interval
-		// keeps that from being a little early, and the next time too late.
-		if now := time.Now(); now.Sub(fed) >= every/2 {
-			fed = now
-			d.tell(systemd.Alive)
-		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"sonde/capture"
 	"sonde/config"
+	"sonde/daemon/internal/fault"
 	"sonde/probes/engine"
 )
 
@@ -31,6 +32,7 @@ func (s scope) loops(loops []engine.Loop) []engine.Loop {
 
 // permits is the gate for one socket.
 func (s scope) permits(network string, to netip.AddrPort) bool {
+	fault.Point("visit.open.before")
 	ok := s.gate.Permits(network, to.Addr(), to.Port())
 	if !ok {
 		s.log.Error("withheld a packet out of the scope, which is a mistake of this program", "network", network, "to", to)

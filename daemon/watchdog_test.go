@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"sonde/daemon/internal/task"
 )
 
 // manager is a service manager's socket: it gives how often the watchdog was
@@ -72,6 +74,49 @@ func TestWatchdogIsFedInTime(t *testing.T) {
 			t.Errorf("idle loop: fed %d times in 60 s, a watchdog of 20 s needs 6", n)
 		}
 	})
+}
+
+// TestWatchdogIsNotFedForALoopThatHangs: the sensor's own loop comes round, but the
+// service manager hears nothing while another one is at one thing for too long. A
+// loop that waits for work hangs never, and some things may take longer.
+func TestWatchdogIsNotFedForALoopThatHangs(t *testing.T) {
+	fed := manager(t)
+	t.Setenv("WATCHDOG_USEC", "20000000")
+	t.Setenv("WATCHDOG_PID", "")
+	for _, tt := range []struct {
+		about    string
+		patience time.Duration
+		work     time.Duration // of the loop, begun at once; 0: it waits
+		fed      int           // of 12 calls in a minute
+	}{
+		{"waits for work", 0, 0, 12},
+		{"is at many short things", 0, 9 * time.Second, 12},
+		{"hangs after its first interval", 0, time.Hour, 3},
+		{"comes round after 32 s", 0, 32 * time.Second, 8},
+		{"may take its time", 40 * time.Second, 39 * time.Second, 12},
+		{"takes more than that", 40 * time.Second, time.Hour, 9},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var loop task.Turn
+			d := &daemon{log: slog.New(slog.DiscardHandler)}
+			d.beside.Store(&[]part{{name: "idle", busy: new(task.Turn).Busy}, {"loop", loop.Busy, tt.patience}})
+			beat := d.watchdog()
+			if tt.work > 0 {
+				loop.Begin()
+				time.AfterFunc(tt.work, loop.End)
+			}
+			n := 0
+			for range 12 {
+				beat()
+				n += fed()
+				time.Sleep(5 * time.Second)
+			}
+			if n != tt.fed {
+				t.Errorf("%s: fed %d times in a minute, want %d", tt.about, n, tt.fed)
+			}
+			time.Sleep(2 * time.Hour) // timers end within the bubble
+		})
+	}
 }
 
 func TestNoWatchdog(t *testing.T) {

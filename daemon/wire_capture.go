@@ -134,6 +134,16 @@ func (p *packetSweep) totals() capture.Packets {
 	return p.sweeper.Totals()
 }
 
+// busy is how long what takes the answers has been at one thing.
+func (p *packetSweep) busy() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sweeper == nil {
+		return 0
+	}
+	return max(p.sweeper.Busy(), p.finder.Busy())
+}
+
 // Close ends all sweeps. It may be called again.
 func (p *packetSweep) Close() error {
 	p.mu.Lock()

@@ -58,6 +58,7 @@ func (d *daemon) openControl(ctx context.Context) (end func() error, err error) 
 	if every, err := systemd.WatchdogInterval(); err == nil && every > 0 {
 		cfg.StallAfter = 2 * every
 	}
+	cfg.Hanging = func() (string, time.Duration) { return d.hanging(cfg.StallAfter / 2) }
 	open := &sockets{dir: c.Directory, handed: handed}
 	cfg.Read = open.get("read", config.ReadSocket, c.ReadGroup)
 	cfg.Act = open.get("act", config.ActSocket, c.ActGroup)

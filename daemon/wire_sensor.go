@@ -56,6 +56,7 @@ func rulesOf(cfg *config.Config) (inventory.Rules, map[string]inventory.Rules) {
 type machine struct {
 	loops   []engine.Loop // of all visits
 	sockets func() engine.Stats
+	busy    func() time.Duration // of the loops, see engine.Engine
 	net     *network
 	beat    func()      // see sensor.Config
 	held    func() bool // see sensor.Config

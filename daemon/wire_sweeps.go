@@ -74,6 +74,14 @@ func (s *sweeps) totals() (sum capture.Packets) {
 	return sum
 }
 
+// busy is how long what takes the answers has been at one thing.
+func (s *sweeps) busy() (most time.Duration) {
+	for _, p := range s.raw {
+		most = max(most, p.busy())
+	}
+	return most
+}
+
 // count tells what was sent and received. Without sweeps by packets there is
 // nothing to be told.
 func (s *sweeps) count(into map[string]int) {

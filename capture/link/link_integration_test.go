@@ -103,6 +103,32 @@ func TestEthernet(t *testing.T) {
 	}
 }
 
+// TestBusy: a socket that waits for frames is not busy; one whose receiver hangs is.
+func TestBusy(t *testing.T) {
+	p := capturetest.NewPair(t)
+	s := open(t, p.Sensor, link.Open, link.Config{Interface: p.Near.Name, Filter: link.SweepFilter(portLo, portHi)})
+	in, out, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() { done <- s.Receive(func([]byte, time.Time) { close(in); <-out }) }()
+	if got := s.Busy(); got > time.Second { // the first look at the ring may be under way
+		t.Errorf("no frame came: busy for %v", got)
+	}
+	path := &frame.Path{Medium: frame.Ethernet, Src: p.Near.MAC(t), Dst: p.Far.MAC(t)}
+	send(t, s, path, capturetest.Sensor4, capturetest.Target4, portLo+7, 81)
+	<-in
+	before := s.Busy()
+	if again := s.Busy(); before <= 0 || again <= before {
+		t.Errorf("the receiver hangs: busy for %v, then %v", before, again)
+	}
+	close(out)
+	for s.Busy() != 0 { // until it waits again, or the test's own time is over
+		time.Sleep(time.Millisecond)
+	}
+	_ = s.Close()
+	if err := <-done; !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+}
+
 // TestBridge sends on a bridge, whose port leads to the target.
 func TestBridge(t *testing.T) {
 	p := capturetest.NewPair(t)

@@ -25,6 +25,9 @@ func (s *Socket) Send([][]byte) (int, error) { return 0, ErrUnsupported }
 // Receive fails with [ErrUnsupported].
 func (s *Socket) Receive(func([]byte, time.Time)) error { return ErrUnsupported }
 
+// Busy is zero.
+func (s *Socket) Busy() time.Duration { return 0 }
+
 // Drops counts nothing.
 func (s *Socket) Drops() (received, dropped uint64) { return 0, 0 }
 

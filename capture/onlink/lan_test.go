@@ -143,6 +143,8 @@ func (p *lanPort) Close() error {
 	return nil
 }
 
+func (p *lanPort) Busy() time.Duration { return 0 }
+
 func (p *lanPort) Receive(yield func([]byte, time.Time)) error {
 	for {
 		select {

@@ -54,6 +54,8 @@ type Port interface {
 	// Receive calls yield with each frame, which is valid during the call
 	// only, until the port is closed or lost.
 	Receive(yield func(frame []byte, at time.Time)) error
+	// Busy is how long Receive has been at what it handed over last.
+	Busy() time.Duration
 	// Close may be called more than once.
 	Close() error
 }
@@ -249,6 +251,17 @@ func (f *Finder) lost(s *station) {
 	f.losses[s.link.Index]++
 	f.mu.Unlock()
 	_ = s.port.Close() // it is lost already
+}
+
+// Busy is how long the interface that is longest at the frames that came last has
+// been at them; 0 when all wait. More than seconds means that it hangs.
+func (f *Finder) Busy() (most time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range f.stations {
+		most = max(most, s.port.Busy())
+	}
+	return most
 }
 
 // lossesOf counts how often the interfaces of a sweep were lost.

@@ -38,6 +38,7 @@ type socket interface {
 	Medium() link.Medium
 	Receive(yield func(frame []byte, at time.Time)) error
 	Drops() (received, dropped uint64)
+	Busy() time.Duration
 	Close() error
 }
 
@@ -95,6 +96,17 @@ func (w *Watcher) Stats() Stats {
 		s.KernelDropped += dropped
 	}
 	return s
+}
+
+// Busy is how long the socket that is longest at the frames that came last has
+// been at them; 0 when all wait. More than seconds means that it hangs.
+func (w *Watcher) Busy() (most time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for o := range w.sockets {
+		most = max(most, o.Busy())
+	}
+	return most
 }
 
 // Down are the interfaces that should be listened on and are not, in order.

@@ -22,11 +22,14 @@ type fakeSocket struct {
 	lost    chan struct{} // closed by who takes the interface away
 	closed  chan struct{}
 	closing sync.Once
+	busy    atomic.Int64
 }
 
 func (s *fakeSocket) Medium() link.Medium     { return link.Ethernet }
 func (s *fakeSocket) Drops() (uint64, uint64) { return 100, 7 }
 func (s *fakeSocket) Close() error            { s.closing.Do(func() { close(s.closed) }); return nil }
+
+func (s *fakeSocket) Busy() time.Duration { return time.Duration(s.busy.Load()) }
 
 func (s *fakeSocket) Receive(yield func([]byte, time.Time)) error {
 	for {
@@ -61,6 +64,12 @@ func (n *fakeNet) open(c link.Config) (socket, error) {
 		lost: make(chan struct{}), closed: make(chan struct{})}
 	n.sockets[c.Interface] = s
 	return s, nil
+}
+
+func (n *fakeNet) socket(name string) *fakeSocket {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.sockets[name]
 }
 
 func (n *fakeNet) set(name string, err error) {
@@ -130,6 +139,13 @@ func TestWatcherTellsAndEnds(t *testing.T) {
 		}
 		if st := w.Stats(); st.Frames != 2 || st.Sightings != 1 || st.KernelDropped != 14 || st.KernelReceived != 200 {
 			t.Errorf("stats %+v", st)
+		}
+		if got := w.Busy(); got != 0 {
+			t.Errorf("both wait: busy for %v", got)
+		}
+		n.socket("eth1").busy.Store(int64(3 * time.Second))
+		if got := w.Busy(); got != 3*time.Second {
+			t.Errorf("one hangs: busy for %v, want 3s", got)
 		}
 	})
 	if err != nil {

@@ -46,6 +46,7 @@ type sink struct {
 func (s *sink) Medium() link.Medium                   { return link.Ethernet }
 func (s *sink) Send(f [][]byte) (int, error)          { return len(f), nil }
 func (s *sink) Counters() link.Counters               { return link.Counters{} }
+func (s *sink) Busy() time.Duration                   { return 0 }
 func (s *sink) Receive(func([]byte, time.Time)) error { <-s.done; return net.ErrClosed }
 func (s *sink) Close() error                          { s.once.Do(func() { close(s.done) }); return nil }
 

@@ -45,6 +45,7 @@ type Wire interface {
 	Send(frames [][]byte) (done int, err error)
 	Receive(yield func(frame []byte, at time.Time)) error
 	Counters() link.Counters
+	Busy() time.Duration // how long Receive has been at what it handed over last
 	Close() error
 }
 

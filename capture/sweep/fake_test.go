@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -171,6 +172,7 @@ type fakeWire struct {
 	once sync.Once
 	done chan struct{}
 	err  error
+	busy atomic.Int64
 }
 
 func (x *fakeWire) Medium() link.Medium { return link.Ethernet }
@@ -183,6 +185,8 @@ func (x *fakeWire) Counters() link.Counters {
 
 func (x *fakeWire) fail(err error) { x.once.Do(func() { x.err = err; close(x.done) }) }
 func (x *fakeWire) Close() error   { x.fail(net.ErrClosed); return nil }
+
+func (x *fakeWire) Busy() time.Duration { return time.Duration(x.busy.Load()) }
 
 func (x *fakeWire) Receive(yield func([]byte, time.Time)) error {
 	for {

@@ -113,6 +113,16 @@ func (o *outlet) dropped() uint64 {
 	return n
 }
 
+// busy is how long the receiver has been at what came last.
+func (o *outlet) busy() time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.wire == nil {
+		return 0
+	}
+	return o.wire.Busy()
+}
+
 // receive takes answers until end, through losses of the interface.
 func (o *outlet) receive() {
 	changes, unwatch := o.s.cfg.Routes.Watch()

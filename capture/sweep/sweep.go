@@ -141,6 +141,17 @@ func (s *Sweeper) Totals() capture.Packets {
 	return p
 }
 
+// Busy is how long the receiver that is longest at what came last has been at it;
+// 0 when all wait for packets. More than seconds means that it hangs.
+func (s *Sweeper) Busy() (most time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.outlets {
+		most = max(most, o.busy())
+	}
+	return most
+}
+
 // Options are what is particular to one sweep.
 type Options struct {
 	// Via is the interface that everything leaves by, if not empty.

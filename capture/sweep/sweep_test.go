@@ -81,6 +81,13 @@ func TestSweepFindsAll(t *testing.T) {
 				t.Fatalf("probe %+v", p.Packet)
 			}
 		}
+		if got := s.Busy(); got != 0 {
+			t.Errorf("the receiver waits: busy for %v", got)
+		}
+		w.wires[0].busy.Store(int64(time.Minute))
+		if got := s.Busy(); got != time.Minute {
+			t.Errorf("the receiver hangs: busy for %v", got)
+		}
 		s.Close()
 	})
 }

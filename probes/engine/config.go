@@ -5,6 +5,7 @@ import (
 	"net"
 	"runtime"
 	"sync"
+	"time"
 )
 
 // Config is what an [Engine] may do.
@@ -65,6 +66,7 @@ type runner interface {
 	run()   // until stop; ends all connections before it returns
 	stop()  // any goroutine may call it, more than once
 	nudge() // any goroutine: what waits for resources is to be tried again
+	busy() time.Duration
 }
 
 // start runs the loops.
@@ -96,6 +98,16 @@ func (e *Engine) Close() error {
 	}
 	e.wg.Wait()
 	return nil
+}
+
+// Busy is how long the loop that is longest at its present turn has been at it;
+// 0 when all wait for something to happen. A turn takes milliseconds, so a loop
+// that is busy for seconds hangs in a handler.
+func (e *Engine) Busy() (most time.Duration) {
+	for _, l := range e.loops {
+		most = max(most, l.busy())
+	}
+	return most
 }
 
 // Stats tells what the sockets of the engine are doing.

@@ -75,6 +75,7 @@ func (l *epollLoop) takeTurn() bool {
 		panic(err)
 	}
 	l.turn()
+	defer l.rest()
 	for i := range events {
 		l.dispatch(&events[i])
 	}

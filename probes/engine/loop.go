@@ -2,6 +2,7 @@ package engine
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -11,8 +12,9 @@ type base struct {
 	start time.Time // of the loop's life; times of the wheel count from it
 	now   time.Time // of this turn
 	wheel wheel
-	spare []func() // memory of the batch that ran last
-	again bool     // this turn was asked to try again what waits
+	spare []func()     // memory of the batch that ran last
+	again bool         // this turn was asked to try again what waits
+	turns atomic.Int64 // when this turn began, after start; 0: the loop waits
 
 	mu     sync.Mutex // guards what follows
 	posted []func()
@@ -70,7 +72,22 @@ func (b *base) Now() time.Time { return b.now }
 func (b *base) elapsed() time.Duration { return b.now.Sub(b.start) }
 
 // turn begins a turn: it reads the clock.
-func (b *base) turn() { b.now = time.Now() }
+func (b *base) turn() {
+	b.now = time.Now()
+	b.turns.Store(max(1, int64(b.elapsed())))
+}
+
+// rest ends a turn.
+func (b *base) rest() { b.turns.Store(0) }
+
+// busy is how long this turn takes already. Any goroutine may ask.
+func (b *base) busy() time.Duration {
+	at := b.turns.Load()
+	if at == 0 {
+		return 0
+	}
+	return time.Since(b.start) - time.Duration(at)
+}
 
 // runTimers runs what is due.
 func (b *base) runTimers() { b.wheel.advance(b.elapsed()) }

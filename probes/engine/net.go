@@ -89,6 +89,7 @@ func (l *netLoop) takeTurn(timer *time.Timer) bool {
 		}
 	}
 	l.turn()
+	defer l.rest()
 	l.runTimers()
 	more := l.runPosted()
 	l.runTodo()

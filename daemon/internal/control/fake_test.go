@@ -91,6 +91,7 @@ type bench struct {
 	outputs []Output
 	reloads error
 	beat    time.Time
+	hanging string
 }
 
 func newBench(t *testing.T) *bench {
@@ -121,6 +122,7 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	cfg := Config{Version: "1", Started: time.Unix(1000, 0), Beat: func() time.Time { return b.beat },
+		Hanging:    func() (string, time.Duration) { return b.hanging, 42 * time.Second },
 		StallAfter: 30 * time.Second, Log: slog.New(slog.DiscardHandler)}
 	if cfg.Read, err = own.Listen("read.sock", ""); err != nil {
 		t.Fatal(err)

@@ -32,7 +32,7 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, code, h)
 }
 
-// judge says what is wrong: the loop hangs, as the watchdog sees it, nothing may
+// judge says what is wrong: a loop hangs, as the watchdog sees it, nothing may
 // be asked, a promise is broken that is not best_effort, or events do not reach
 // an output. What is told as sensor.degraded after some time counts at once.
 func (s *Server) judge(l *look) Health {
@@ -42,6 +42,11 @@ func (s *Server) judge(l *look) Health {
 	}
 	if since := time.Since(s.cfg.Beat()); since > s.cfg.StallAfter {
 		add("sensor", "", "the loop has not come round for %s", since.Round(time.Second))
+	}
+	if s.cfg.Hanging != nil {
+		if loop, since := s.cfg.Hanging(); loop != "" {
+			add("sensor", "", "the loop of %s has been at one thing for %s", loop, since.Round(time.Second))
+		}
 	}
 	switch {
 	case l == nil:

@@ -82,6 +82,9 @@ type Config struct {
 	// StallAfter is how long the loop may take before the sensor counts as
 	// stalled.
 	StallAfter time.Duration
+	// Hanging names another loop that the watchdog takes for stalled, and says
+	// since when; "" for none. May be nil.
+	Hanging func() (loop string, since time.Duration)
 	// Reload reads the configuration again; its error says why the old one
 	// stays.
 	Reload func(ctx context.Context) error

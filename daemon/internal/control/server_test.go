@@ -63,11 +63,12 @@ func TestHealth(t *testing.T) {
 			b.outputs = []Output{{Name: "soc", Down: true, Since: time.Unix(5, 0), Backlog: 7}}
 		}},
 		{"the loop hangs, as the watchdog sees it", "sensor", "has not come round for 3", func() { b.beat = time.Now().Add(-31 * time.Second) }},
+		{"another loop hangs", "sensor", "the loop of visits has been at one thing for 42s", func() { b.hanging = "visits" }},
 		{"the sensor has ended", "sensor", sensor.ErrNotRunning.Error(), func() { b.sensor.set(func(f *fake) { f.err = sensor.ErrNotRunning }) }},
 		{"it is starting", "sensor", "is starting", func() { b.Use(nil) }},
 	} {
 		b.sensor.set(func(f *fake) { f.view, f.err = overviewOfLan(), nil })
-		b.outputs, b.beat = nil, time.Now()
+		b.outputs, b.beat, b.hanging = nil, time.Now(), ""
 		b.Use(b.gen)
 		b.fresh()
 		c.do()

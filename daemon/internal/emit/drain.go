@@ -12,6 +12,7 @@ import (
 
 	"sonde/daemon/internal/event"
 	"sonde/daemon/internal/fault"
+	"sonde/daemon/internal/task"
 )
 
 // Limits of the drain loop.
@@ -59,6 +60,7 @@ type Drain struct {
 
 	cursor  int64
 	backoff time.Duration
+	turn    task.Turn
 }
 
 // A Repeater is a sink that sends again what it delivered last, when it has to
@@ -80,6 +82,9 @@ func (d *Drain) Run(ctx context.Context, ready func()) (err error) {
 	defer func() { err = errors.Join(err, d.Sink.Close()) }()
 	if d.Health == nil {
 		d.Health = new(Health)
+	}
+	if s, ok := d.Sink.(stepper); ok {
+		s.tellSteps(d.turn.Begin)
 	}
 	d.DownAfter = cmp.Or(d.DownAfter, DownAfter)
 	if err := d.resume(ctx); err != nil {
@@ -133,9 +138,39 @@ func (d *Drain) recall(ctx context.Context) error {
 	return nil
 }
 
+// Busy is how long the drain has been at one thing, such as a write to a disk or a
+// message to a receiver; 0 while it waits for events, or to try again.
+func (d *Drain) Busy() time.Duration { return d.turn.Busy() }
+
+// Patience is how long one thing may take though all is well here, as another
+// program or machine is slow.
+func (d *Drain) Patience() time.Duration {
+	if _, other := d.Sink.(stepper); other {
+		return 2 * stallTimeout
+	}
+	return 0
+}
+
+// A stepper is a sink whose messages another program takes.
+type stepper interface{ tellSteps(onStep func()) }
+
+// steps tells the drain of a sink that a Deliver of many messages, each of which
+// another program may take its time for, gets on.
+type steps struct{ onStep func() }
+
+func (s *steps) tellSteps(onStep func()) { s.onStep = onStep }
+
+func (s *steps) step() {
+	if s.onStep != nil {
+		s.onStep()
+	}
+}
+
 // judge takes note of how a round of deliveries ended, and gives the time to
 // wait before the next; 0 for as long as nothing happens.
 func (d *Drain) judge(ctx context.Context, err error) time.Duration {
+	d.turn.Begin()
+	defer d.turn.End()
 	if err == nil {
 		d.backoff = backoffMin
 		d.recovered(ctx)
@@ -176,7 +211,9 @@ func (d *Drain) sleep(ctx context.Context, wait time.Duration) {
 
 // drain delivers until nothing is left or something fails.
 func (d *Drain) drain(ctx context.Context) error {
+	defer d.turn.End()
 	for {
+		d.turn.Begin()
 		all, err := d.Source.Events(ctx, d.cursor, BatchSize)
 		if err != nil || len(all) == 0 {
 			return err

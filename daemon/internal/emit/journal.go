@@ -20,6 +20,7 @@ const JournalName = "journal"
 // field each for what people filter by, and the whole event in SONDE_EVENT. It
 // is best effort: what journald has taken it may drop by its own limits.
 type Journal struct {
+	steps
 	path string
 	conn journalConn // nil: not connected
 }
@@ -59,6 +60,7 @@ func (j *Journal) Deliver(ctx context.Context, records []Record) (int, error) {
 		if err := ctx.Err(); err != nil {
 			return i, err
 		}
+		j.step()
 		if err := j.send(journalEntry(&records[i])); err != nil {
 			return i, fmt.Errorf("send to journal %s: %w", j.path, err)
 		}

@@ -28,6 +28,7 @@ const stallTimeout = 30 * time.Second
 // a receiver had acknowledged, more than Resend messages back, and not read
 // when it died.
 type Stream struct {
+	steps
 	cfg  SyslogConfig
 	head header
 	link *link    // nil: not connected
@@ -71,6 +72,7 @@ func (s *Stream) Deliver(ctx context.Context, records []Record) (int, error) {
 		group = min(group, s.cfg.Resend)
 	}
 	for done := 0; done < len(records); {
+		s.step()
 		next := records[done:min(done+group, len(records))]
 		if err := s.deliver(ctx, next); err != nil {
 			return done, fmt.Errorf("send to syslog %s: %w", s.cfg.Address, err)
@@ -119,7 +121,7 @@ func (s *Stream) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.link = newLink(conn)
+	s.link = newLink(conn, s.step)
 	if s.cfg.Network == "tls" {
 		if err := s.link.accepted(ctx, 2*time.Since(began)); err != nil {
 			return err
@@ -150,10 +152,11 @@ type link struct {
 	conn  net.Conn
 	ended chan struct{} // closed by the reader after it has set why
 	why   error
+	step  func() // called whenever something got through
 }
 
-func newLink(conn net.Conn) *link {
-	l := &link{conn: conn, ended: make(chan struct{})}
+func newLink(conn net.Conn, step func()) *link {
+	l := &link{conn: conn, ended: make(chan struct{}), step: step}
 	go func() {
 		defer close(l.ended)
 		if _, l.why = io.Copy(io.Discard, conn); l.why == nil {
@@ -205,6 +208,7 @@ func (l *link) send(ctx context.Context, frames [][]byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		l.step()
 		l.conn.SetWriteDeadline(time.Now().Add(stallTimeout))
 		if _, err := l.conn.Write(f); err != nil {
 			if why := l.gone(); why != nil {
@@ -231,6 +235,7 @@ func (l *link) acknowledged(ctx context.Context) error {
 			return ctx.Err()
 		case left != before:
 			before, since = left, time.Now()
+			l.step()
 		case time.Since(since) > stallTimeout:
 			return fmt.Errorf("nothing taken for %v", stallTimeout)
 		}

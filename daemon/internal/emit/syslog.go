@@ -60,6 +60,7 @@ func loud(e *event.Event) bool { return e.Action != event.ServiceBaseline && !e.
 // file and in `sonde events`. A refusal that the kernel reports holds the
 // cursor, and the refused datagram is sent again.
 type Datagrams struct {
+	steps
 	cfg  SyslogConfig
 	head header
 	conn net.Conn
@@ -93,6 +94,7 @@ func (s *Datagrams) Deliver(ctx context.Context, records []Record) (int, error) 
 		if err := ctx.Err(); err != nil {
 			return i, err
 		}
+		s.step()
 		msg := s.format(&records[i])
 		fault.Point("syslog.send.before")
 		if err := s.send(ctx, msg); err != nil {

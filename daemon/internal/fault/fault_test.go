@@ -16,7 +16,7 @@ func TestNamesAreUsed(t *testing.T) {
 	call := regexp.MustCompile(`fault\.Point\("([^"]*)"\)`)
 	ofEachSink := regexp.MustCompile(`fault\.Point\(kind \+ "([^"]*)"\)`)
 	used := map[string]bool{}
-	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") {
 			return err
 		}

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"sonde/daemon/internal/sqlfile"
+	"sonde/daemon/internal/task"
 	"sonde/probes/visitor"
 )
 
@@ -90,6 +91,8 @@ type Log struct {
 	cfg Config
 	db  *sql.DB
 	run int64 // of the table
+
+	turn task.Turn // of the one who writes
 
 	mu      sync.Mutex
 	waiting []visitor.Contact

@@ -33,9 +33,14 @@ func (l *Log) Close() error {
 	return errors.Join(err, l.db.Close())
 }
 
+// Busy is how long it has been at writing, 0 while it is not.
+func (l *Log) Busy() time.Duration { return l.turn.Busy() }
+
 // flush writes all that waits. What cannot be written is lost and counted; the
 // first failure of a row is logged.
 func (l *Log) flush(ctx context.Context) {
+	l.turn.Begin()
+	defer l.turn.End()
 	l.mu.Lock()
 	b := batch{l.waiting, l.changes, l.lost}
 	l.waiting, l.changes, l.lost = nil, nil, 0
