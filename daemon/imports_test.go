@@ -34,7 +34,7 @@ var mayImport = map[string][]string{
 	"sonde/daemon/internal":           {"sonde/match", "sonde/probes", "sonde/capture", "sonde/daemon/internal"},
 	"sonde/daemon/internal/event":     {"sonde/match", "sonde/probes"},
 	"sonde/daemon/internal/inventory": {"sonde/match", "sonde/probes", "sonde/daemon/internal/event", "sonde/daemon/internal/fault", "sonde/daemon/internal/filelock", "sonde/daemon/internal/sqlfile"},
-	"sonde/daemon/internal/emit":      {"sonde/match", "sonde/probes", "sonde/daemon/internal/event", "sonde/daemon/internal/fault"},
+	"sonde/daemon/internal/emit":      {"sonde/match", "sonde/probes", "sonde/daemon/internal/event", "sonde/daemon/internal/fault", "sonde/daemon/internal/task"},
 	"sonde/daemon/internal/schedule":  {"sonde/daemon/internal/event", "sonde/probes"},
 }
 
