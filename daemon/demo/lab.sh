@@ -19,7 +19,7 @@ skip() {
 [ "$(id -u)" = 0 ] || skip "network namespaces need root"
 
 # Floors: what this version reaches, less what a slow machine may miss.
-min_tcp_products=120 min_udp_products=17 min_answers=3000 min_services=155
+min_tcp_products=127 min_udp_products=19 min_answers=3100 min_services=158
 
 dir=$(mktemp -d)
 ours=no # whether the lab was started here
