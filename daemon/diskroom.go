@@ -34,8 +34,8 @@ func mostBelow(cfg *config.Config) map[string]int64 {
 	if j := &cfg.Output.JSON; j.Enabled { // one is being compressed
 		most[filepath.Dir(j.Path)] += j.MaxSize * int64(j.Keep+2)
 	}
-	if i := &cfg.Output.Inventory; i.Enabled { // the old one, and the one that is written
-		most[filepath.Dir(i.Path)] += 2 * i.MaxSize
+	if i := &cfg.Output.Inventory; i.Enabled { // it gives way to the others, see roomFor
+		most[filepath.Dir(i.Path)] += 0
 	}
 	return most
 }

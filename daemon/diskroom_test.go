@@ -34,11 +34,11 @@ func TestRoomFor(t *testing.T) {
 func TestMostBelow(t *testing.T) {
 	cfg := config.Default()
 	cfg.State.MaxSize, cfg.State.MinFree, cfg.Sent.MaxSize = 1000, 200, 30
-	cfg.Output.JSON.MaxSize, cfg.Output.JSON.Keep, cfg.Output.Inventory.MaxSize = 10, 3, 7
-	cfg.Output.JSON.Path = "events/events.json"
+	cfg.Output.JSON.MaxSize, cfg.Output.JSON.Keep = 10, 3
+	cfg.Output.JSON.Path, cfg.Output.Inventory.Path = "events/events.json", "snapshot/inventory.json"
 	cfg.Resolve("host", "/var/lib/sonde", "")
 	state := filepath.Clean("/var/lib/sonde")
-	want := map[string]int64{state: 1230 + inventory.MaxLog + 14, filepath.Join(state, "events"): 50}
+	want := map[string]int64{state: 1230 + inventory.MaxLog, filepath.Join(state, "events"): 50, filepath.Join(state, "snapshot"): 0}
 	if d := cmp.Diff(want, mostBelow(cfg)); d != "" {
 		t.Error(d)
 	}
