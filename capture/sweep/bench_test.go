@@ -81,7 +81,7 @@ func BenchmarkReceive(b *testing.B) {
 	w := newWorld()
 	s := w.sweeper(b, Config{})
 	p := tcpPlan(1<<16, 80)
-	r, err := s.newRun(p, Options{})
+	r, err := s.newRun(p)
 	if err != nil {
 		b.Fatal(err)
 	}

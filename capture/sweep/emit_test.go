@@ -54,7 +54,7 @@ func TestEmittersAreUsedWithinWideBudgets(t *testing.T) {
 	}{{NewRate(1000), 0}, {NewRate(50_000), 0}, {NewRate(wide), emittersMost}, {unlimited{}, emittersMost}} {
 		w := newWorld()
 		s := w.sweeper(t, Config{Pace: c.pace})
-		r, err := s.newRun(tcpPlan(1, 80), Options{})
+		r, err := s.newRun(tcpPlan(1, 80))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -45,7 +45,7 @@ func FuzzReceive(f *testing.F) {
 		}
 		var runs []*run
 		for _, p := range []capture.Plan{plan, datagrams} {
-			r, err := s.newRun(p, Options{})
+			r, err := s.newRun(p)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -17,7 +17,6 @@ import (
 // A run is one sweep.
 type run struct {
 	s     *Sweeper
-	opt   Options
 	plan  capture.Plan
 	order capture.Order
 	n     uint64 // targets of the plan
@@ -45,7 +44,7 @@ type run struct {
 // in package capture.
 const notTried = "not-tried"
 
-func (s *Sweeper) newRun(p capture.Plan, o Options) (*run, error) {
+func (s *Sweeper) newRun(p capture.Plan) (*run, error) {
 	n, err := p.Len()
 	if err != nil {
 		return nil, err
@@ -54,7 +53,7 @@ func (s *Sweeper) newRun(p capture.Plan, o Options) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{s: s, opt: o, plan: p, order: order, n: n, proto: frame.ProtoTCP, in: newInbox(),
+	r := &run{s: s, plan: p, order: order, n: n, proto: frame.ProtoTCP, in: newInbox(),
 		most: 1, began: time.Now()}
 	if p.Network == capture.UDP {
 		r.proto = frame.ProtoUDP

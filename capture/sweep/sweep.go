@@ -152,36 +152,12 @@ func (s *Sweeper) Busy() (most time.Duration) {
 	return most
 }
 
-// Options are what is particular to one sweep.
-type Options struct {
-	// Via is the interface that everything leaves by, if not empty.
-	Via string
-}
-
-// With gives a Sweeper's Sweep with options of its own.
-func (s *Sweeper) With(o Options) *Bound { return &Bound{s, o} }
-
-// A Bound is a Sweeper with Options.
-type Bound struct {
-	sweeper *Sweeper
-	options Options
-}
-
-// Sweep is Sweeper.Sweep.
-func (b *Bound) Sweep(ctx context.Context, p capture.Plan, yield func(capture.Reply)) (capture.Stats, error) {
-	return b.sweeper.sweep(ctx, p, b.options, yield)
-}
-
 // Sweep asks what the plan asks and calls yield, from the calling goroutine,
 // for each target that answered or could not be asked. Silent ones are only
 // counted. It returns when each target has answered or was asked often enough,
 // or with an error when ctx ends or the Sweeper closes.
 func (s *Sweeper) Sweep(ctx context.Context, p capture.Plan, yield func(capture.Reply)) (capture.Stats, error) {
-	return s.sweep(ctx, p, Options{}, yield)
-}
-
-func (s *Sweeper) sweep(ctx context.Context, p capture.Plan, o Options, yield func(capture.Reply)) (capture.Stats, error) {
-	r, err := s.newRun(p, o)
+	r, err := s.newRun(p)
 	if err != nil {
 		return capture.Stats{}, fmt.Errorf("sweep: %w", err)
 	}

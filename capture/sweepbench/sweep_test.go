@@ -30,7 +30,6 @@ type sweepSpec struct {
 	PerHost    int
 	Tries      int
 	RetryAfter time.Duration
-	Via        string
 	Linger     time.Duration
 	Rounds     int // how often all is swept, 1 if 0; each has its result
 	Profile    string
@@ -171,7 +170,7 @@ func runSweep(ctx context.Context, s *sweep.Sweeper, spec *sweepSpec, seed uint6
 	plan := capture.Plan{Network: spec.Network, Addrs: spec.list(), Ports: spec.Ports, Seed: seed}
 	cpu, began := capturetest.CPU(), time.Now()
 	var err error
-	r.Stats, err = s.With(sweep.Options{Via: spec.Via}).Sweep(ctx, plan, func(a capture.Reply) {
+	r.Stats, err = s.Sweep(ctx, plan, func(a capture.Reply) {
 		r.Reasons[a.Reason]++
 		if a.Kind != capture.Accepted && a.Kind != capture.Answered {
 			return
