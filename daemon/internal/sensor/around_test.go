@@ -150,3 +150,15 @@ func TestFindIsNotConfirmedOutOfTurn(t *testing.T) {
 		}
 	})
 }
+
+func TestSpread(t *testing.T) {
+	if got := spread(upTo(10), 5); !slices.Equal(got, []uint16{1, 3, 5, 7, 9}) {
+		t.Errorf("%v", got)
+	}
+	if got := spread(upTo(3), 5); !slices.Equal(got, upTo(3)) {
+		t.Errorf("%v", got)
+	}
+	if got := spread(nil, 5); len(got) != 0 {
+		t.Errorf("%v", got)
+	}
+}
