@@ -12,7 +12,8 @@ func (d *decision) appears(a event.Action) {
 	p := d.candidate()
 	d.consider(a, d.blame(), corroborates(&p.Candidate, d.seen))
 	enough := p.Agreeing.holds(d.rules.span(a)) || p.Restarts >= maxRestarts
-	if !enough || d.visit.Held && a == event.ServiceNew {
+	// Many hosts that are missing hold no return, many ports that say nothing do.
+	if !enough || d.visit.Held && (a == event.ServiceNew || rank(p.Candidate.Strength) == 0) {
 		d.hurry()
 		return
 	}

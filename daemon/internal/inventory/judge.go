@@ -155,7 +155,8 @@ func (tx *transaction) holds(id int64, old, now *Endpoint, events []event.Event,
 	if h.Move != nil {
 		return true, nil
 	}
-	if crowd := now.Status == Present && (old == nil || old.Status == Candidate) || h.Everything != 0; crowd {
+	appears := old == nil || old.Status == Candidate || old.Status == Gone
+	if now.Status == Present && appears || h.Everything != 0 {
 		if held, err := tx.crowded(id, h, now, v, r); err != nil || held {
 			return held, err
 		}

@@ -89,9 +89,7 @@ func (s *Sensor) endAround(h hostID, w *Watch, l *look) {
 	}
 	delete(s.around, h)
 	for k := range a.keys {
-		if _, there := s.known.get(k); there {
-			s.queue.Put(schedule.Entry{ID: schedule.ID{Key: k}, Watch: w.Name, Kind: schedule.Confirm, Due: s.now()}, s.now())
-		}
+		s.queue.Put(schedule.Entry{ID: schedule.ID{Key: k}, Watch: w.Name, Kind: schedule.Confirm, Due: s.now()}, s.now())
 	}
 }
 
@@ -117,8 +115,9 @@ func (w *Watch) ports(t probes.Transport) []uint16 {
 	return nil
 }
 
+// isNew says whether something is to be confirmed as new, or as back.
 func isNew(after inventory.Standing) bool {
-	return after.Status == inventory.Candidate && after.Next.Why == inventory.ConfirmNew
+	return (after.Status == inventory.Candidate || after.Status == inventory.Gone) && after.Next.Why == inventory.ConfirmNew
 }
 
 // mute tells whether an endpoint said nothing by which it is recognised: what

@@ -254,6 +254,9 @@ func (s *store) Endpoints(_ context.Context, f inventory.Filter) iter.Seq2[inven
 	return func(yield func(inventory.Endpoint, error) bool) {
 		time.Sleep(s.loadTakes)
 		for _, e := range s.endpoints {
+			if f.Brief {
+				e.Pending = nil
+			}
 			if !e.Retired && !yield(e, nil) {
 				return
 			}

@@ -66,9 +66,8 @@ func (s *Sensor) load(ctx context.Context) error {
 			visited: s.clock.Ago(e.LastVisited), verified: s.clock.Ago(e.LastVerified),
 			outcome: e.Current.Outcome, unstable: e.Swing.Unstable},
 			inventory.Standing{Status: e.Status, Next: e.Next})
-		if e.Key.Transport == probes.TCP && e.Pending != nil && mute(&e.Pending.Candidate) &&
-			isNew(inventory.Standing{Status: e.Status, Next: e.Next}) {
-			s.lookAround(e.Key, w)
+		if e.Key.Transport == probes.TCP && isNew(inventory.Standing{Status: e.Status, Next: e.Next}) {
+			s.lookAround(e.Key, w) // what it said is not read
 		}
 	}
 	if err := s.loadDistress(ctx); err != nil {
