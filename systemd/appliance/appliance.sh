@@ -43,8 +43,8 @@ cleanup() {
 trap cleanup EXIT
 
 # The bare system, made once.
-include=systemd,systemd-sysv,dbus,iproute2,procps,jq,libcap2-bin,openssh-server
-base=$cache/bookworm-1
+include=systemd,systemd-sysv,dbus,iproute2,procps,jq,libcap2-bin,openssh-server,sudo,curl,python3-minimal,rpm
+base=$cache/bookworm-2
 if [ ! -e "$base.done" ]; then
   echo "appliance: debootstrap into $cache"
   rm -rf "$base"
@@ -62,9 +62,10 @@ export LC_ALL=C
 share=$work/share
 mkdir -p "$share" "$work/old"
 pack() { # NAME VERSION BINARY
-  PACKAGE_VERSION=$2 BINARY=$3 DOCS_BINARY=$work/sonde PACKAGERS=deb systemd/package/package.sh "$work/pack-$1" "$(go env GOARCH)" > "$work/$1.log" 2>&1 ||
+  PACKAGE_VERSION=$2 BINARY=$3 DOCS_BINARY=$work/sonde PACKAGERS="deb rpm" systemd/package/package.sh "$work/pack-$1" "$(go env GOARCH)" > "$work/$1.log" 2>&1 ||
     { cat "$work/$1.log"; die "no package $1"; }
   cp "$work/pack-$1"/*.deb "$share/$1.deb"
+  cp "$work/pack-$1"/*.rpm "$share/$1.rpm"
 }
 export CGO_ENABLED=0 GOFLAGS=-buildvcs=false
 $go build -trimpath -ldflags "-s -w -X main.version=1.0.0" -o "$work/sonde" ./daemon
@@ -119,7 +120,7 @@ in_peer python3 "$here/peer.py" "$work/tls" "$share"
 
 # In a private name space of mounts /run/systemd is a tmpfs, which nspawn wants
 # and not every machine that has no systemd has.
-cp "$here/inside.sh" "$here/instances.sh" "$share"
+cp "$here/inside.sh" "$here/instances.sh" "$here/readme.sh" "$here/readme.py" "$here/rpm.sh" "$here/../../README.md" "$share"
 cat > "$root/etc/systemd/system/appliance.service" << 'END'
 [Unit]
 After=multi-user.target dbus.service

@@ -49,6 +49,9 @@ check "it watches loopback only" test "$(sonde check -c /etc/sonde/sonde.toml | 
 check "sonde is found, with its pages and completion" test -s /usr/share/bash-completion/completions/sonde
 check "purge" dpkg -P sonde
 
+# Someone new.
+source readme.sh
+
 # 2. An older version, then this one.
 check "the older .deb installs" dpkg -i old.deb
 systemctl stop sonde
@@ -159,6 +162,8 @@ check "a configuration with mistakes fails the reload" eval '! systemctl reload 
 check "and the old one stays" eval 'active && same "$(property MainPID)" "$pid"'
 rm /etc/sonde/conf.d/zz.toml
 
+check "systemd knows every key of the units" eval '! journalctl -b | grep "sonde.*Unknown key"'
+
 # 6. Backup and restore.
 check "backup while it runs" sonde backup -c /etc/sonde/sonde.toml /tmp/backup.db
 check "the backup is whole" sonde check --state /tmp/backup.db
@@ -201,16 +206,12 @@ mv /etc/sonde/conf.d/newer.toml /tmp # which has keys that the older version doe
 dpkg -i old.deb > /tmp/said 2>&1
 refused() { journalctl -u sonde -n 40 | grep -q 'schema2'; }
 check "the older version refuses the newer store and names the way back" await refused || upgrade=no
-systemctl stop sonde
-mkdir /var/lib/sonde/new
-mv /var/lib/sonde/sonde.db /var/lib/sonde/sonde.db-* /var/lib/sonde/new 2> /dev/null
-cp -p /var/lib/sonde/sonde.db.schema2 /var/lib/sonde/sonde.db
-check "the way back: the copy from before" eval 'systemctl reset-failed sonde; systemctl start sonde && await active' || upgrade=no
+check "the way back, as the README says" eval 'python3 readme.py README.md --with schemaN | sed "s/^sudo //; s/schemaN/schema2/" | bash -ex && await active' || upgrade=no
 check "has what was known then" eval 'endpoints > /tmp/back; comm -23 /tmp/old /tmp/back | grep . && exit 1 || true' || upgrade=no
 systemctl stop sonde
 rm -f /var/lib/sonde/sonde.db /var/lib/sonde/sonde.db-*
-mv /var/lib/sonde/new/* /var/lib/sonde
-rmdir /var/lib/sonde/new
+mv /var/lib/sonde/newer/* /var/lib/sonde
+rmdir /var/lib/sonde/newer
 mv /tmp/newer.toml /etc/sonde/conf.d
 check "and up again with the newer store" eval 'dpkg -i newer.deb && systemctl start sonde && await active' || upgrade=no
 check "with all that was known" eval 'endpoints | cmp - /tmp/kept' || upgrade=no
@@ -247,4 +248,8 @@ purge=no
 check "purge leaves nothing" eval 'test -z "$left" && ! getent passwd sonde && ! getent group sonde' && purge=clean
 [ -z "$left" ] || echo "    left: $left"
 echo "= purge $purge"
+
+# 12. The other package.
+systemctl daemon-reload
+source rpm.sh
 echo "ok: the end"
