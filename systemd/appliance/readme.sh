@@ -6,7 +6,7 @@ echo 'newcomer ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/newcomer
 cp new.deb "/home/newcomer/sonde_1.0.0_$(dpkg --print-architecture).deb"
 paste() { # WHERE COMMAND: what asks is asked again until the service has started
   local how=
-  case $2 in *status* | curl*) how=await ;; esac
+  case $2 in *status* | *curl*) how=await ;; esac
   check "README, $1: $2" $how su - newcomer -c "$2"
 }
 section() { # NAME
