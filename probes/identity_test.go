@@ -92,7 +92,7 @@ func TestIdentityAppliesToTheDatabase(t *testing.T) {
 			changed = append(changed, string(p.Transport)+" "+p.Name)
 		}
 	}
-	const want = "tcp GetRequest, tcp EHLO, tcp IPPGetPrinterAttributes, tcp HTTPVersion, tcp HTTPOptions"
+	const want = "tcp GetRequest, tcp EHLO, tcp IPPGetPrinterAttributes, tcp HTTPVersion, tcp HTTPOptions, tcp HTTPFavicon"
 	if got := strings.Join(changed, ", "); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
