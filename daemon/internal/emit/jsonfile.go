@@ -212,14 +212,15 @@ func (s *JSONFile) open() error {
 	return nil
 }
 
-// follow reopens the path when the file was moved away or removed.
+// follow reopens the path when the file was moved away or removed, and begins
+// the file anew when it was cut: log rotation does the one or the other.
 func (s *JSONFile) follow() error {
 	if s.f != nil {
 		here, err := os.Stat(s.cfg.Path)
 		if err == nil {
 			open, err := s.f.Stat()
 			if err == nil && os.SameFile(here, open) {
-				return nil
+				return s.followCut(open.Size())
 			}
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("look at events file: %w", err)
@@ -230,6 +231,21 @@ func (s *JSONFile) follow() error {
 		}
 	}
 	return s.open()
+}
+
+// followCut takes a file that is shorter than it was as cut by somebody who has
+// copied it. What it has begun with is gone; what was to be mended is in the copy.
+func (s *JSONFile) followCut(size int64) error {
+	if size >= s.size {
+		return nil
+	}
+	s.cfg.Log.Warn("events file was cut short; let the sensor rotate it, or have it moved, "+
+		"as lines that come between copying and cutting are lost", "path", s.cfg.Path)
+	s.size, s.torn, s.mend = size, false, false
+	if size > 0 {
+		return nil
+	}
+	return s.writeHeader()
 }
 
 // Reopen implements Reopener: the file is closed, and what has its name now is

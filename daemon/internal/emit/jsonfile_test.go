@@ -269,6 +269,27 @@ func TestJSONFollowsAMovedFile(t *testing.T) {
 	}
 }
 
+func TestJSONFollowsACutFile(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := newJSON(t, dir, 1<<20, 0)
+	path := filepath.Join(dir, "events.json")
+	deliver(t, s, 1, 2)
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	deliver(t, s, 3, 4)
+	data, err := os.ReadFile(path)
+	if err != nil || !bytes.HasPrefix(data, []byte("{")) || bytes.Count(data, []byte("file.header")) != 1 {
+		t.Errorf("%v: the file begins with %.40q, want its header", err, data)
+	}
+	if got, torn := seqs(t, dir); fmt.Sprint(got) != "[3 4]" || torn != 0 {
+		t.Errorf("file has %v, %d torn", got, torn)
+	}
+	if st, err := os.Stat(path); err != nil || s.size != st.Size() {
+		t.Errorf("counts %d bytes of %d, %v", s.size, st.Size(), err)
+	}
+}
+
 func TestJSONRemovedFileAndReopen(t *testing.T) {
 	dir := t.TempDir()
 	s, _ := newJSON(t, dir, 1<<20, 0)
