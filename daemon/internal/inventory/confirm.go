@@ -168,7 +168,7 @@ func (d *decision) hurry() {
 		return
 	}
 	why := ConfirmChanged
-	if p.Action == event.ServiceNew || p.Action == event.ServiceReturned {
+	if appearance(p.Action) {
 		why = ConfirmNew
 	}
 	d.Next = Next{At: p.Agreeing.due(visits, over, d.visit.At), Why: why}
@@ -176,8 +176,13 @@ func (d *decision) hurry() {
 
 // span gives the numbers by which an action is confirmed.
 func (r Rules) span(a event.Action) (visits int, over time.Duration) {
-	if a == event.ServiceNew || a == event.ServiceReturned {
+	if appearance(a) {
 		return r.NewVisits, r.NewSpacing
 	}
 	return r.ChangedVisits, r.ChangedOver
+}
+
+// appearance says that an action tells of something that is there now.
+func appearance(a event.Action) bool {
+	return a == event.ServiceNew || a == event.ServiceReturned || a == event.ServiceBaseline
 }

@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -141,6 +142,10 @@ func (d *decision) isThere() {
 		d.Status = Candidate
 		d.appears(event.ServiceNew)
 	case Candidate:
+		if d.AbsentAt.IsZero() {
+			d.baseline() // which was held
+			return
+		}
 		d.appears(event.ServiceNew)
 	case Gone:
 		d.appears(event.ServiceReturned)
@@ -152,15 +157,22 @@ func (d *decision) isThere() {
 	}
 }
 
-// baseline takes the first look at an endpoint as given.
+// baseline takes the first look at an endpoint as given, unless it says nothing
+// and may be one of many that do: these are not known, so that nothing is told
+// when they go.
 func (d *decision) baseline() {
-	d.Status = Present
-	d.believe(*d.seen)
-	ev := d.event(event.ServiceBaseline, d.visit.Cause)
-	if ev.Cause == "" {
-		ev.Cause = event.CauseConfig
+	p := d.candidate()
+	cause := cmp.Or(p.Cause, d.visit.Cause, event.CauseConfig)
+	d.consider(event.ServiceBaseline, cause, corroborates(&p.Candidate, d.seen))
+	if d.visit.Held && rank(p.Candidate.Strength) == 0 {
+		d.Status = Candidate
+		d.hurry()
+		return
 	}
-	ev.Confirmations = 1
+	d.Status = Present
+	d.believe(p.Candidate)
+	ev := d.event(event.ServiceBaseline, cause)
+	ev.Confirmations = p.Agreeing.Count
 	d.tell(ev)
 }
 

@@ -36,7 +36,7 @@ type Endpoint struct {
 	LastSeen     time.Time // when it was there for the last time
 	LastVisited  time.Time // when it was asked for the last time
 	LastVerified time.Time // when its identity was last confirmed
-	AbsentAt     time.Time // Candidate: when a pass had found nothing there
+	AbsentAt     time.Time // Candidate: when a pass had found nothing there; zero: none had looked
 
 	Pending    *Pending // what is being confirmed about it, or nil
 	Closed     Streak   // refused visits since it was last there

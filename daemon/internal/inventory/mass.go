@@ -65,7 +65,7 @@ func DecideMass(old *Mass, sign string, w Window, r Rules) (now *Mass, tell even
 // of one host, like its certificate, is no sign.
 func signOf(e *Endpoint) string {
 	switch {
-	case e.Status == Candidate && e.Pending != nil:
+	case e.Status == Candidate && e.Pending != nil && e.Pending.Action == event.ServiceNew:
 		return "new " + e.Key.String()[len(e.Key.Host().String())+1:] + " " + identitySign(e)
 	case e.Status != Present:
 		return ""

@@ -15,7 +15,8 @@ import (
 // answer alike, but a sweep comes upon them one after the other, and upon half
 // of them if it began in the middle of a sweep. So a new find that says nothing
 // has other ports of its host asked before it is confirmed: where more answer
-// than may be told one by one, it waits until these were visited, too.
+// than may be told one by one, it waits until these were visited, too. A first
+// look is no different, as the proxy may be there only while it is taken.
 
 // aroundMost is how many ports are asked: at 40 packets a second they take six
 // seconds, where all ports of a host take half an hour. What answers on every
@@ -52,6 +53,14 @@ func (s *Sensor) lookAround(k event.Key, w *Watch) {
 func (s *Sensor) awaits(k event.Key) bool {
 	a := s.around[hostOf(k)]
 	return a != nil && a.keys[k]
+}
+
+// firstIsHeld says whether the first visit of what a sweep came upon is held, so
+// that it waits even if what it saw is otherwise taken as given.
+func (s *Sensor) firstIsHeld(f *flight) bool {
+	_, there := s.known.get(f.key)
+	return !there && f.debt != nil && f.key.Transport == probes.TCP && mute(f.seen) &&
+		len(f.watch.ports(probes.TCP)) > s.cfg.Alike
 }
 
 func (s *Sensor) startAround(h hostID, w *Watch, ports []uint16) {

@@ -3,11 +3,13 @@ package sensor
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"sonde/daemon/internal/event"
 	"sonde/daemon/internal/inventory"
 	"sonde/probes"
 )
@@ -160,5 +162,34 @@ func TestSpread(t *testing.T) {
 	}
 	if got := spread(nil, 5); len(got) != 0 {
 		t.Errorf("%v", got)
+	}
+}
+
+// TestFirstLookIsLookedAround: what says nothing at a first look, as the ports of
+// a watch became more, is no baseline before its host was looked at.
+func TestFirstLookIsLookedAround(t *testing.T) {
+	for _, n := range []uint16{2, 20} {
+		t.Run(strconv.Itoa(int(n)), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, s, cfg := newlyFound(t, upTo(n)...)
+				s.passes = nil
+				w.sweepTime = 5 * time.Minute
+				early, watch := false, map[time.Duration]func(){}
+				for at := time.Second; at < 20*time.Minute; at += time.Second {
+					watch[at] = func() {
+						early = early || len(s.told()) > 1 && len(s.endpoints) <= min(cfg.Alike, int(n)) // 99 says what it is
+					}
+				}
+				runFor(t, cfg, 20*time.Minute, watch)
+				if early {
+					t.Error("a port was told before the others were visited")
+				}
+				told := s.told()
+				told = slices.DeleteFunc(told, func(a string) bool { return a != string(event.ServiceBaseline) })
+				if len(told) != int(n)+1 { // the fake store tells each; the true one tells the host
+					t.Errorf("%d told, want %d", len(told), n+1)
+				}
+			})
+		})
 	}
 }

@@ -70,6 +70,7 @@ func found(t *testing.T, n int) (*patient, *store, Config) {
 	p := &patient{}
 	cfg := configOf(w, s)
 	cfg.Visits, cfg.Watches[0].Visitor = 100*n, p
+	cfg.Alike = 100 // all of them may say nothing
 	var addrs []netip.Addr
 	for i := range n {
 		addrs = append(addrs, netip.AddrFrom4([4]byte{127, 0, byte(i), 1}))
