@@ -45,8 +45,6 @@ func TestOddTLSServers(t *testing.T) {
 			"TLS 1.0", "TLS_RSA_WITH_DES_CBC_SHA", sha, "handshake failure"},
 		{"Camellia alone", openssl(with, "-tls1_2", "-cipher", "CAMELLIA256-SHA256"),
 			"TLS 1.2", "TLS_RSA_WITH_CAMELLIA_256_CBC_SHA256", sha, "handshake failure"},
-		{"anonymous", openssl(nil, "-nocert", "-tls1_2", "-cipher", "aNULL:@SECLEVEL=0"),
-			"TLS 1.2", "TLS_DH_anon_WITH_AES_128_GCM_SHA256", "", "handshake failure"},
 		{"client certificate", openssl(with, "-tls1_2", "-Verify", "1", "-cipher", "AES128-SHA"),
 			"TLS 1.2", "TLS_RSA_WITH_AES_128_CBC_SHA", sha, "handshake failure"},
 		{"TLS 1.3 with a client certificate", openssl(with, "-tls1_3", "-Verify", "1"),
@@ -76,6 +74,25 @@ func TestOddTLSServers(t *testing.T) {
 			}
 			t.Logf("%+v, then %+v", o.Cost, again.Cost)
 		})
+	}
+}
+
+// TestAnonymousServer: a server without a certificate lets us in, and is asked
+// what runs there.
+func TestAnonymousServer(t *testing.T) {
+	v := wholeVisitor(t, "")
+	addr := openssl(nil, "-nocert", "-tls1_2", "-cipher", "aNULL:@SECLEVEL=0", "-www")(t)
+	o := v.Visit(t.Context(), endpoint(addr, probes.TCP), session.Remembered{})
+	if o.Tunnel != probes.TLS || o.Service != "http" || len(o.TLS) != 1 {
+		t.Fatalf("%s, tunnel %q, service %q, facts %+v, errors %q", o.Outcome, o.Tunnel, o.Service, o.TLS, o.Errors)
+	}
+	f := o.TLS[0]
+	if f.Version != "TLS 1.2" || !strings.HasPrefix(f.Cipher, "TLS_DH_anon_") || f.Certificate != nil || f.Alert != "" {
+		t.Errorf("%+v", f)
+	}
+	again := v.Visit(t.Context(), endpoint(addr, probes.TCP), session.Recall(&o))
+	if again.Identity.Service != o.Identity.Service || again.Tunnel != probes.TLS || again.Cost.Connections != 1 {
+		t.Errorf("a revisit: %+v, tunnel %q, %+v, errors %q", again.Identity, again.Tunnel, again.Cost, again.Errors)
 	}
 }
 
