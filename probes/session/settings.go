@@ -110,7 +110,7 @@ func DefaultSettings() Settings {
 		Intensity:      7,
 		ConnectTimeout: 5 * time.Second,
 		TLSTimeout:     8 * time.Second,
-		NullGrace:      240 * time.Millisecond,
+		NullGrace:      230 * time.Millisecond,
 		Settle:         400 * time.Millisecond,
 		WallLimit:      2 * time.Minute,
 		MaxProbes:      12,
