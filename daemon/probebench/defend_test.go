@@ -17,7 +17,6 @@ import (
 	"sonde/daemon/internal/event"
 	"sonde/daemon/internal/inventory"
 	"sonde/probes"
-	"sonde/probes/session"
 )
 
 // A defender is a real server that bans or refuses a client. How it comes to
@@ -86,7 +85,7 @@ func TestDefenders(t *testing.T) {
 				t.Fatalf("the first visit: %s %s %s", first.Outcome, first.Strength, first.Service)
 			}
 			d.provoke(t, netip.AddrPortFrom(at.Addr, at.Port))
-			at.Known = session.Recall(&first.Observation)
+			at.Known = first.recall()
 			again := visitAll(t, []job{at}, 1).Visits[0][0]
 			t.Logf("first %s %s %s; then %s %s %q %v", first.Outcome, first.Service, first.Product, again.Outcome,
 				again.Strength, again.Reason, again.Errors)
@@ -215,7 +214,7 @@ func TestHundredVisits(t *testing.T) {
 	var list []job
 	for _, rounds := range visitAll(t, jobs(theLab(t)), 1).Visits {
 		if v := rounds[0]; v.Strength == probes.Hard || v.Strength == probes.Soft {
-			j := job{v.Addr, v.Port, v.Transport, session.Recall(&v.Observation)}
+			j := job{v.Addr, v.Port, v.Transport, v.recall()}
 			list = append(list, slices.Repeat([]job{j}, streams)...)
 		}
 	}

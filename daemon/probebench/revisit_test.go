@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"sonde/probes"
-	"sonde/probes/session"
 )
 
 // labClient is the address of the lab's clients, on its bridge.
@@ -29,7 +28,7 @@ func measureRevisit(t *testing.T) float64 {
 	for _, rounds := range first.Visits {
 		v := rounds[0]
 		if v.Strength == probes.Hard || v.Strength == probes.Soft {
-			again = append(again, job{v.Addr, v.Port, v.Transport, session.Recall(&v.Observation)})
+			again = append(again, job{v.Addr, v.Port, v.Transport, v.recall()})
 			before = append(before, v)
 		}
 	}

@@ -104,6 +104,14 @@ type visited struct {
 	Errors   []string `json:"errors,omitempty"`
 	Goodbyes int      `json:"goodbyes,omitempty"`
 	Micros   int64    `json:"us"`
+	TLSOffer int      // Observation.Offer, which has no form in JSON
+}
+
+// recall gives what the next visit should remember of it.
+func (v *visited) recall() session.Remembered {
+	o := v.Observation
+	o.Offer = v.TLSOffer
+	return session.Recall(&o)
 }
 
 func (v *visited) key() key { return key{v.Addr, v.Port, v.Transport} }
@@ -171,7 +179,7 @@ func visitRole(ctx context.Context, spec []byte, ready func(any)) (any, error) {
 func visitOnce(ctx context.Context, v visitor, j job, known session.Remembered) visited {
 	start := time.Now()
 	o := v.Visit(ctx, probes.Endpoint{Addr: j.Addr, Port: j.Port, Transport: j.Transport}, known)
-	return visited{Observation: o, Errors: o.Errors, Goodbyes: o.Goodbyes, Micros: time.Since(start).Microseconds()}
+	return visited{Observation: o, Errors: o.Errors, Goodbyes: o.Goodbyes, TLSOffer: o.Offer, Micros: time.Since(start).Microseconds()}
 }
 
 // identity is what no network may change of a service.
