@@ -77,7 +77,7 @@ func weigh(spec []byte, ready func(any), do func(wholeSpec, visitor, *wholeResul
 	if err != nil {
 		return nil, err
 	}
-	debug.SetGCPercent(50) // as the program does
+	debug.SetGCPercent(40) // as the program does
 	debug.FreeOSMemory()   // what loading left behind
 	if err := forgetPeak(); err != nil {
 		return nil, err
