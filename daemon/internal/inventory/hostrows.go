@@ -123,6 +123,14 @@ func (tx *transaction) byMAC(h event.Host, mac string) (*Host, error) {
 	return &other, err
 }
 
+// elsewhere tells whether the machine of a host was seen at another address, and
+// is about to be told as moved there.
+func (tx *transaction) elsewhere(h *Host) (is bool, err error) {
+	err = tx.conn.QueryRowContext(tx.ctx, `select exists (select 1 from machines
+		where zone = ? and moving = ? and addr <> ?)`, h.ID.Zone, h.MAC, h.ID.Addr.String()).Scan(&is)
+	return is, err
+}
+
 // window counts what the hosts of a watch show alike.
 func (tx *transaction) window(watch, sign string, v *Visit, r Rules) (w Window, err error) {
 	w.At = v.At
