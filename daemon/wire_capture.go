@@ -18,6 +18,7 @@ import (
 	"sonde/capture/sweep"
 	"sonde/config"
 	"sonde/daemon/internal/budget"
+	"sonde/daemon/internal/fault"
 	"sonde/daemon/internal/sensor"
 )
 
@@ -214,6 +215,7 @@ type hostPace struct {
 
 // Take implements sweep.HostPacer.
 func (h hostPace) Take(host [16]byte) time.Duration {
+	fault.Point("sweep.packet.before")
 	if wait, known := h.visited.TakeHost(netip.AddrFrom16(host)); known {
 		return wait
 	}

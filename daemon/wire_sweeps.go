@@ -74,7 +74,7 @@ func (s *sweeps) totals() (sum capture.Packets) {
 	return sum
 }
 
-// busy is how long what takes the answers has been at one thing.
+// busy is how long what sends, or takes the answers, has been at one thing.
 func (s *sweeps) busy() (most time.Duration) {
 	for _, p := range s.raw {
 		most = max(most, p.busy())

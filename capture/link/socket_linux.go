@@ -30,8 +30,7 @@ type Socket struct {
 	received   uint64
 	dropped    uint64
 
-	turn   atomic.Int64 // when Receive began to hand over a block, in nanoseconds after opened; 0: it waits
-	opened time.Time
+	turn Turn // of Receive
 
 	lanes               []*lane // as many as may send at once; immutable
 	sent, busy, refused atomic.Uint64
@@ -46,7 +45,7 @@ type lane struct {
 // Open opens a socket on an interface. It fails with [ErrNoPermission],
 // [ErrDown] and [ErrMedium].
 func Open(c Config) (*Socket, error) {
-	s := &Socket{name: c.Interface, wake: -1, opened: time.Now()}
+	s := &Socket{name: c.Interface, wake: -1}
 	if err := s.open(&c); err != nil {
 		s.release()
 		return nil, s.fault("open", err)
@@ -125,13 +124,13 @@ func (s *Socket) MTU() int { return s.mtu }
 func (s *Socket) Receive(yield func(frame []byte, at time.Time)) error {
 	s.receiving.Lock()
 	defer s.receiving.Unlock()
-	defer s.turn.Store(0)
+	defer s.turn.End()
 	for !s.closed.Load() {
-		s.turn.Store(max(1, int64(time.Since(s.opened))))
+		s.turn.Begin()
 		if s.ring != nil && s.ring.take(yield) {
 			continue
 		}
-		s.turn.Store(0)
+		s.turn.End()
 		if err := s.await(); err != nil {
 			return s.fault("receive", err)
 		}
@@ -141,13 +140,7 @@ func (s *Socket) Receive(yield func(frame []byte, at time.Time)) error {
 
 // Busy is how long Receive has been at the frames that it handed over last, 0
 // while it waits for frames. That takes milliseconds, unless yield hangs.
-func (s *Socket) Busy() time.Duration {
-	at := s.turn.Load()
-	if at == 0 {
-		return 0
-	}
-	return time.Since(s.opened) - time.Duration(at)
-}
+func (s *Socket) Busy() time.Duration { return s.turn.Busy() }
 
 // await waits until the ring has frames, the interface goes down or the socket
 // closes.

@@ -44,10 +44,12 @@ func newEmitters(r *run) *emitters {
 
 // start starts the goroutines, which end with stop.
 func (e *emitters) start(ctx context.Context, r *run) {
-	for range e.n {
+	for i := range e.n {
+		turn := &r.turns[1+i]
 		e.tasks.Go(func() {
 			for b := range e.work {
-				b.leave(ctx, r)
+				b.leave(ctx, r, turn)
+				turn.End()
 				e.back <- b
 			}
 		})
@@ -87,7 +89,7 @@ func (s *sender) flush(ctx context.Context) (sent bool, err error) {
 		s.batches = s.batches[:last]
 		sent = true
 		if s.out.n == 0 {
-			b.leave(ctx, s.run)
+			b.leave(ctx, s.run, s.turn())
 			err = s.landed(ctx, b)
 		} else {
 			err = s.hand(ctx, b)
@@ -113,7 +115,9 @@ func (s *sender) hand(ctx context.Context, b *batch) error {
 
 // land waits for a batch to come back.
 func (s *sender) land(ctx context.Context) error {
+	s.turn().End() // the emitters have theirs
 	b := <-s.out.back
+	s.turn().Begin()
 	s.out.flying--
 	return s.landed(ctx, b)
 }
@@ -153,16 +157,24 @@ func (s *sender) landed(ctx context.Context, b *batch) error {
 const busyPause = 10 * time.Millisecond
 
 // leave sends the batch when the budget allows it, and keeps the error that
-// kept some of it from leaving.
-func (b *batch) leave(ctx context.Context, r *run) {
-	b.err = sleep(ctx, r.s.cfg.Pace.Take(len(b.frames)))
+// kept some of it from leaving. The turn is that of the loop that it runs in.
+func (b *batch) leave(ctx context.Context, r *run, turn *link.Turn) {
+	turn.Begin()
+	b.err = idle(ctx, turn, r.s.cfg.Pace.Take(len(b.frames)))
 	for left := b.frames; b.err == nil && len(left) > 0; {
 		var n int
 		n, b.err = b.out.send(left)
 		r.tries.Add(uint64(n))
 		r.s.count.sent.Add(uint64(n))
 		if left = left[n:]; errors.Is(b.err, link.ErrBusy) {
-			b.err = sleep(ctx, busyPause)
+			b.err = idle(ctx, turn, busyPause)
 		}
 	}
+}
+
+// idle is sleep for a loop that does not hang meanwhile.
+func idle(ctx context.Context, turn *link.Turn, d time.Duration) error {
+	turn.End()
+	defer turn.Begin()
+	return sleep(ctx, d)
 }

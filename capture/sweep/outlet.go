@@ -29,6 +29,8 @@ type outlet struct {
 
 	packet frame.Packet // the receiver's
 
+	resetting link.Turn // of the one who sends resets
+
 	// sources are the addresses that we sent from.
 	sources atomic.Pointer[map[netip.Addr]source]
 
@@ -113,14 +115,15 @@ func (o *outlet) dropped() uint64 {
 	return n
 }
 
-// busy is how long the receiver has been at what came last.
+// busy is how long the receiver has been at what came last, or the sender of
+// resets at its batch.
 func (o *outlet) busy() time.Duration {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.wire == nil {
-		return 0
+		return o.resetting.Busy()
 	}
-	return o.wire.Busy()
+	return max(o.resetting.Busy(), o.wire.Busy())
 }
 
 // receive takes answers until end, through losses of the interface.

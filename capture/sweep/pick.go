@@ -127,6 +127,7 @@ func (s *sender) walk(c *chunk) (probe, bool) {
 
 // finishWalk notes that all of a chunk's round is on its way.
 func (s *sender) finishWalk(c *chunk) {
+	s.turn().Begin() // a plan of which nothing may be asked has many
 	c.due = never
 	s.walked = append(s.walked, c)
 	switch c {

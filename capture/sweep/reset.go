@@ -43,6 +43,7 @@ func (o *outlet) refuse(r reset) {
 // reset sends what was queued until end.
 func (o *outlet) reset() {
 	b := newBatch(min(batchMost, batchSize(o.s.cfg.Pace)))
+	defer o.resetting.End()
 	for {
 		select {
 		case <-o.stop:
@@ -63,6 +64,7 @@ func (o *outlet) reset() {
 				path := frame.Path{Medium: o.medium, Src: r.src.mac, Dst: r.mac}
 				b.add(r.src.rst.Put(b.room(), &path, r.dst, r.from, r.to, r.seq, 0, uint16(r.seq)))
 			}
+			o.resetting.Begin()
 			if !o.pause(o.s.cfg.Pace.Take(n)) {
 				return
 			}
@@ -71,6 +73,7 @@ func (o *outlet) reset() {
 			o.s.count.resets.Add(uint64(done))
 			list = list[n:]
 		}
+		o.resetting.End()
 	}
 }
 
@@ -79,6 +82,8 @@ func (o *outlet) pause(d time.Duration) bool {
 	if d <= 0 {
 		return true
 	}
+	o.resetting.End()
+	defer o.resetting.Begin()
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

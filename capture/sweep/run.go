@@ -12,6 +12,7 @@ import (
 
 	"sonde/capture"
 	"sonde/capture/frame"
+	"sonde/capture/link"
 )
 
 // A run is one sweep.
@@ -31,6 +32,9 @@ type run struct {
 	most   int
 
 	sent, received, spoofed, resets, dropped uint64 // of the Sweeper when it began
+
+	// turns are the sender's, and its emitters'.
+	turns [1 + emittersMost]link.Turn
 
 	// Counted by the sender and the receivers.
 	tries, asked, validated, duplicates, repeated atomic.Uint64
@@ -85,6 +89,14 @@ func (r *run) load() {
 		r.bodies[port] = list
 		r.most = max(r.most, len(list))
 	}
+}
+
+// busy is how long the sender, or an emitter, has been at one thing.
+func (r *run) busy() (most time.Duration) {
+	for i := range r.turns {
+		most = max(most, r.turns[i].Busy())
+	}
+	return most
 }
 
 // tellEvery is how long answers wait for others, so that they are handed over

@@ -57,6 +57,7 @@ func newSender(r *run) *sender {
 func (s *sender) loop(ctx context.Context) error {
 	s.out.start(ctx, s.run)
 	defer s.out.stop()
+	defer s.turn().End()
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -79,6 +80,7 @@ func (s *sender) loop(ctx context.Context) error {
 
 // await waits until there is something to do.
 func (s *sender) await(ctx context.Context) error {
+	s.turn().End()
 	t := time.NewTimer(time.Until(s.wake))
 	defer t.Stop()
 	select {
@@ -103,6 +105,7 @@ func (s *sender) hasten() {
 // round fills the batches once and sends them. It is false if there was
 // nothing to send.
 func (s *sender) round(ctx context.Context) (busy bool, err error) {
+	s.turn().Begin()
 	s.now, s.wake = time.Now(), never
 	select {
 	case <-s.in.over:
@@ -170,6 +173,10 @@ func (s *sender) rest(ctx context.Context) (rests bool, err error) {
 // sent says whether all of a chunk's round was sent, or handed over.
 func sent(c *chunk) bool { return c.parked == 0 }
 
+// turn is the sender's own: begun while it works, ended while it waits for time,
+// for neighbours or for whom it tells.
+func (s *sender) turn() *link.Turn { return &s.run.turns[0] }
+
 func (s *sender) cfg() *Config { return &s.run.s.cfg }
 
 // A probe is a target whose turn it is.
@@ -215,6 +222,8 @@ func (s *sender) put(ctx context.Context, p probe) error {
 
 // tell ends a target that cannot be asked.
 func (s *sender) tell(p *probe, reason string) {
+	s.turn().End() // whoever is told may take his time
+	defer s.turn().Begin()
 	s.in.settle(p.target, &capture.Reply{Addr: netip.AddrPortFrom(p.addr, p.port),
 		Network: s.plan.Network, Kind: capture.Unreachable, Reason: reason, At: time.Now()})
 }
@@ -292,6 +301,8 @@ func (s *sender) trouble(ctx context.Context, what string) (again bool, err erro
 
 // awaitChange waits for news of the routes, or for troublePause.
 func (s *sender) awaitChange(ctx context.Context) error {
+	s.turn().End()
+	defer s.turn().Begin()
 	changes, stop := s.cfg().Routes.Watch()
 	defer stop()
 	t := time.NewTimer(troublePause)

@@ -141,13 +141,17 @@ func (s *Sweeper) Totals() capture.Packets {
 	return p
 }
 
-// Busy is how long the receiver that is longest at what came last has been at it;
-// 0 when all wait for packets. More than seconds means that it hangs.
+// Busy is how long the loop that is longest at one thing has been at it, of those
+// that send and those that receive; 0 when all wait. More than seconds means that
+// it hangs.
 func (s *Sweeper) Busy() (most time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, o := range s.outlets {
 		most = max(most, o.busy())
+	}
+	for _, r := range *s.runs.Load() {
+		most = max(most, r.busy())
 	}
 	return most
 }

@@ -226,7 +226,10 @@ func (s *sender) resolve(ctx context.Context, hop *route.Hop, list []netip.Addr)
 			s.run.s.disturbed.Add(1)
 		}
 	}
-	if err := s.cfg().Neighbors.Resolve(ctx, *hop, list, note); err != nil {
+	s.turn().End() // it may take minutes, for a link with many
+	err = s.cfg().Neighbors.Resolve(ctx, *hop, list, note)
+	s.turn().Begin()
+	if err != nil {
 		return 0, err
 	}
 	for _, a := range list {

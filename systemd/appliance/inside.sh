@@ -175,10 +175,20 @@ check "start after a restore" systemctl start sonde
 check "the inventory is back" eval 'await active && endpoints | cmp - /tmp/kept'
 
 # 7. The watchdog.
-# Of each kind of loop one hangs: the sensor's own, one of the visits, an output's.
+# Of each kind of loop one hangs: the sensor's own, one of the visits, an output's,
+# the sender of a sweep.
 install -m 755 sonde-hangs /usr/local/bin/sonde-hangs
 watchdog=restarted
-for point in store.apply.before:2 visit.open.before:2 json.write.before:1; do
+cat > /etc/sonde/conf.d/often.toml << 'END'
+[[watch]]
+name = "often"
+targets = ["198.18.77.2"]
+tcp_ports = "81"
+udp_ports = ""
+discover_every = "15s"
+verify_every = "15s"
+END
+for point in store.apply.before:2 visit.open.before:2 json.write.before:1 sweep.packet.before:1; do
   cat > /etc/systemd/system/sonde.service.d/hang.conf << END
 [Service]
 ExecStart=
@@ -193,7 +203,7 @@ END
   check "a loop that hangs at $point gets the service restarted" await eval '[ "$(property NRestarts)" -ge 1 ] && journalctl -u sonde | grep -q "Watchdog timeout"' || watchdog=no
 done
 echo "= watchdog $watchdog"
-rm /etc/systemd/system/sonde.service.d/hang.conf /usr/local/bin/sonde-hangs
+rm /etc/sonde/conf.d/often.toml /etc/systemd/system/sonde.service.d/hang.conf /usr/local/bin/sonde-hangs
 systemctl daemon-reload
 check "it works again" eval 'systemctl restart sonde && await active'
 check "no event is lost or doubled" await gapless

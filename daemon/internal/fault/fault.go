@@ -18,6 +18,7 @@ func Names() []string {
 		"store.migrate.commit",  // all statements of the step ran, not committed
 		"store.migrate.after",   // the step is committed
 		"visit.open.before",     // a loop of the visits is about to open a socket
+		"sweep.packet.before",   // a sweep by packets is about to ask a host
 		"store.apply.before",    // a batch arrived, no transaction yet
 		"store.apply.decided",   // decided, nothing written
 		"store.rematch.end",     // all evidence is matched again, not noted
