@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"sonde/config"
 	"sonde/daemon/internal/control"
 	"sonde/daemon/internal/sensor"
+	"sonde/daemon/internal/task"
 	"sonde/probes"
 	"sonde/systemd"
 )
@@ -81,9 +83,18 @@ func (d *daemon) openControl(ctx context.Context) (end func() error, err error) 
 			d.log.Error("nobody can ask the daemon any more", "err", err)
 		}
 	}()
+	restored := make(chan struct{})
+	go func() {
+		defer close(restored)
+		task.Every(ctx, restoreEvery, func(context.Context) { open.restore(d.log) })
+	}()
 	d.log.Info("the daemon can be asked", "socket", cfg.Read.Addr(), "listen", c.Listen)
-	return func() error { stop(); <-over; return open.close() }, nil
+	return func() error { stop(); <-over; <-restored; return open.close() }, nil
 }
+
+// restoreEvery is how often the sockets are looked at, whose files go when a file
+// system is mounted over them, or by somebody who cleans up.
+const restoreEvery = 5 * time.Second
 
 // sockets opens what the server listens on.
 type sockets struct {
@@ -92,6 +103,22 @@ type sockets struct {
 	own    *control.Directory      // nil: not needed so far
 	opened []io.Closer
 	err    error // the first
+	ill    bool  // the last try to restore them failed
+}
+
+// restore makes sockets of our own anew that are gone.
+func (s *sockets) restore(log *slog.Logger) {
+	if s.own == nil {
+		return
+	}
+	restored, err := s.own.Restore()
+	switch {
+	case err != nil && !s.ill:
+		log.Warn("the daemon cannot be asked, its sockets are gone", "err", err, "tried_every", restoreEvery)
+	case restored:
+		log.Info("the sockets were gone and are there again", "directory", s.dir)
+	}
+	s.ill = err != nil
 }
 
 // get gives the socket of a name that the service manager handed over, or opens

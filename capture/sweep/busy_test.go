@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,24 +26,23 @@ func TestBusyWhereALoopHangs(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld()
 			w.answer = honest
-			hung := false
+			var hung atomic.Bool
 			s := hardSweeper(t, w, Config{Pace: c.pace}, func(_ *fakeWire, frames [][]byte) (int, error) {
 				var p frame.Packet
 				if err := p.Decode(frame.Ethernet, frames[0]); err != nil {
 					t.Error(err)
 				}
-				if p.Flags == c.flags && !hung {
-					hung = true
+				if p.Flags == c.flags && hung.CompareAndSwap(false, true) {
 					time.Sleep(time.Minute)
 				}
 				return 0, nil
 			})
-			var told time.Duration
-			time.AfterFunc(30*time.Second, func() { told = s.Busy() })
+			var told atomic.Int64
+			time.AfterFunc(30*time.Second, func() { told.Store(int64(s.Busy())) })
 			got, _ := collect(t, s, tcpPlan(3000, 80))
 			time.Sleep(2 * time.Minute)
-			if told < 25*time.Second || told > 30*time.Second {
-				t.Errorf("%s: busy for %v after 30 s", c.about, told)
+			if at := time.Duration(told.Load()); at < 25*time.Second || at > 30*time.Second {
+				t.Errorf("%s: busy for %v after 30 s", c.about, at)
 			}
 			if len(got) != 3000 || s.Busy() != 0 {
 				t.Errorf("%s: %d told, busy for %v at the end", c.about, len(got), s.Busy())

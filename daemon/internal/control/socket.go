@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 
 	"sonde/daemon/internal/filelock"
@@ -32,12 +33,24 @@ var ErrInUse = errors.New("another sonde has the sockets there")
 // earlier one left there is replaced.
 type Directory struct {
 	path string
-	lock *os.File
+
+	mu      sync.Mutex // guards what follows
+	lock    *os.File   // nil after Close
+	sockets []*socket
 }
 
 // OpenDirectory makes a directory this process's own, which it makes if it is
 // not there. It fails with ErrInUse when another daemon has it.
 func OpenDirectory(path string) (*Directory, error) {
+	lock, err := take(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Directory{path: path, lock: lock}, nil
+}
+
+// take makes the directory if it is not there, and locks it.
+func take(path string) (lock *os.File, err error) {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return nil, fmt.Errorf("sockets: %w; set control.directory", err)
 	}
@@ -52,50 +65,70 @@ func OpenDirectory(path string) (*Directory, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("sockets in %s: %w; stop it first, or set another control.directory", path, err), f.Close())
 	}
-	return &Directory{path, f}, nil
+	return f, nil
 }
 
 // Close lets others have the directory. Its sockets are closed before.
-func (d *Directory) Close() error { return d.lock.Close() }
+func (d *Directory) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.lock == nil {
+		return nil
+	}
+	err := d.lock.Close()
+	d.lock = nil
+	return err
+}
 
 // Listen opens a socket in the directory that its owner and a group may open:
 // the group by name or number, "" for the process's own. Closing the listener
 // removes the file.
 func (d *Directory) Listen(name, group string) (net.Listener, error) {
 	path := filepath.Join(d.path, name)
-	l, err := d.listen(path, group)
+	l, file, err := bind(path, group)
 	if err != nil {
 		return nil, fmt.Errorf("socket %s: %w", path, err)
 	}
-	return l, nil
+	s := &socket{path: path, group: group, l: l, file: file}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sockets = append(d.sockets, s)
+	return s, nil
 }
 
-func (d *Directory) listen(path, group string) (net.Listener, error) {
+// bind listens on a file, which it makes, and gives what the file is. Closing the
+// listener leaves the file.
+func bind(path, group string) (net.Listener, fs.FileInfo, error) {
 	if len(path) > maxSocketPath {
-		return nil, fmt.Errorf("the path has more than %d bytes, which no system takes; set control.directory", maxSocketPath)
+		return nil, nil, fmt.Errorf("the path has more than %d bytes, which no system takes; set control.directory", maxSocketPath)
 	}
 	gid, err := groupID(group)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := removeStale(path); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// Nobody else may open it before its group is set.
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error { return shut(c) }}
 	l, err := lc.Listen(context.Background(), "unix", path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
 	if err = give(path, gid); err != nil {
 		err = fmt.Errorf("%w; let the user that runs sonde belong to the group %s, or have systemd open the socket", err, group)
 	} else {
 		err = os.Chmod(path, socketMode)
 	}
-	if err != nil {
-		return nil, errors.Join(err, l.Close())
+	var file fs.FileInfo
+	if err == nil {
+		file, err = os.Lstat(path)
 	}
-	return l, nil
+	if err != nil {
+		return nil, nil, errors.Join(err, l.Close(), os.Remove(path))
+	}
+	return l, file, nil
 }
 
 // give gives a file to a group, unless that is -1. Where it has it already, no
