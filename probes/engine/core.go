@@ -20,7 +20,7 @@ type core struct {
 	// portless counts in ports by address, so that others need not try.
 	portless map[netip.AddrPort]int
 	// hasSource tells a want of source ports from a want of an address.
-	hasSource func(netip.AddrPort) bool
+	hasSource func(*Dial) bool
 	closing   bool
 	freed     bool // a socket was closed in this turn
 }

@@ -39,6 +39,12 @@ type Dial struct {
 	Remote     netip.AddrPort // link-local addresses with their zone
 	SourcePort uint16         // 0: any; one that is taken ends the connection
 	Timeout    time.Duration  // of a TCP connect, counted from the SYN; required
+	// Interface, if not empty, is the one that all packets leave and come by,
+	// whatever the routes say. Where a socket cannot be bound to it, because it
+	// is not there or that is not permitted, the connection ends with the
+	// system's error and no packet is sent; systems other than Linux always
+	// refuse.
+	Interface string
 }
 
 // A Handler is told what happens to one connection. Its methods run on the

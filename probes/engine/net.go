@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"net"
-	"net/netip"
 	"sync"
 	"time"
 )
@@ -30,7 +29,8 @@ type Net struct {
 
 // NewNet makes an engine on Go's net package, which works on all systems. It
 // keeps the contract of [Loop], at the cost of a goroutine and a buffer per
-// connection. ICMP errors about datagrams are told on Windows only.
+// connection. ICMP errors about datagrams are told on Windows only, and a
+// [Dial.Interface] is refused.
 func NewNet(cfg Config, n Net) (*Engine, error) {
 	cfg.complete()
 	p := newPool(cfg)
@@ -63,7 +63,7 @@ func newNetLoop(p *pool, n Net) *netLoop {
 	})
 	if n.Dialer != nil {
 		// Whether a network of the caller's has a source is not ours to ask.
-		l.hasSource = func(netip.AddrPort) bool { return true }
+		l.hasSource = func(*Dial) bool { return true }
 	}
 	return l
 }

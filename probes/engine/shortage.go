@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/netip"
@@ -45,7 +46,7 @@ func (l *core) shortageOf(err error, d *Dial) shortage {
 		return enough
 	case slices.Contains(portErrnos, errno):
 		return shortOfPorts
-	case errno == syscall.EADDRNOTAVAIL && l.hasSource(d.Remote):
+	case errno == syscall.EADDRNOTAVAIL && l.hasSource(d):
 		return shortOfPorts
 	}
 	return enough
@@ -53,8 +54,12 @@ func (l *core) shortageOf(err error, d *Dial) shortage {
 
 // hasSource says whether this machine has an address from which to reach
 // another. Connecting a UDP socket asks the routing table, and sends nothing.
-func hasSource(to netip.AddrPort) bool {
-	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+func hasSource(d *Dial) bool {
+	var dialer net.Dialer
+	if d.Interface != "" {
+		dialer.Control = onInterface(d.Interface)
+	}
+	c, err := dialer.DialUDP(context.Background(), "udp", netip.AddrPort{}, d.Remote)
 	if err != nil {
 		errno, ok := errors.AsType[syscall.Errno](err)
 		return ok && (slices.Contains(fileErrnos, errno) || slices.Contains(portErrnos, errno))

@@ -48,6 +48,9 @@ func (c *tcpConn) connect() error {
 		return err
 	}
 	c.fd = int32(fd)
+	if err := bindToInterface(fd, c.d.Interface); err != nil {
+		return err
+	}
 	if c.d.SourcePort != 0 {
 		// An earlier connection to somebody else may still be in TIME-WAIT.
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {

@@ -23,6 +23,9 @@ type transport interface {
 
 // open opens what a Dial asks for.
 func (n *Net) open(ctx context.Context, d *Dial) (transport, error) {
+	if d.Interface != "" {
+		return nil, fmt.Errorf("open %s socket on interface %s: %w", d.Network, d.Interface, errors.ErrUnsupported)
+	}
 	if d.Network == "udp" {
 		return n.listen(ctx, d)
 	}

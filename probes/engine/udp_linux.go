@@ -78,6 +78,9 @@ func (c *udpConn) bind() error {
 		return err
 	}
 	c.fd = int32(fd)
+	if err := bindToInterface(fd, c.d.Interface); err != nil {
+		return err
+	}
 	if a.Is6() {
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
 			return err

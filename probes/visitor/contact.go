@@ -17,6 +17,8 @@ type Contact struct {
 	// Local is where it came from; of UDP the port alone.
 	Local  netip.AddrPort
 	Remote netip.AddrPort
+	// Interface is the one that it was bound to, "" for none.
+	Interface string
 	// Said is what was sent, in order, by names: a probe of the database, or
 	// one of session.Said…. It is no more than maxSaid long, which no
 	// conversation within the default budgets reaches.
@@ -43,5 +45,5 @@ func (c *conn) tellContact() {
 		return
 	}
 	c.contacts(Contact{Begun: c.begun, Ended: c.loop.Now(), Transport: c.ep.Transport,
-		Local: local, Remote: c.dial.Remote, Said: c.said, End: c.end})
+		Local: local, Remote: c.dial.Remote, Interface: c.dial.Interface, Said: c.said, End: c.end})
 }

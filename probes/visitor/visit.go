@@ -156,6 +156,7 @@ func (s *visit) newConn(a *session.Action) {
 		Remote:     netip.AddrPortFrom(s.ep.Addr, s.ep.Port),
 		SourcePort: a.SourcePort,
 		Timeout:    s.connectTimeout,
+		Interface:  s.via,
 	}}
 	s.conns = append(s.conns, c)
 	c.begin()

@@ -42,8 +42,11 @@ type Config struct {
 	// until the Visitor is closed, and may be shared with others.
 	Loops  []engine.Loop
 	Prober *session.Prober
-	Budget Budget       // nil: no limits
-	Log    *slog.Logger // gets one debug record per visit; nil: none
+	Budget Budget // nil: no limits
+	// Interface, if not empty, is the one that all connections are made by,
+	// see [engine.Dial].
+	Interface string
+	Log       *slog.Logger // gets one debug record per visit; nil: none
 	// Contacts, if set, is told of each connection and UDP socket when it is
 	// over. It is called on a loop and must not block.
 	Contacts func(Contact)
@@ -73,6 +76,7 @@ type Visitor struct {
 	newMachine     func(probes.Endpoint, session.Remembered, *match.Scratch) machine
 	connectTimeout time.Duration
 	budget         Budget
+	via            string // interface; "": as routes say
 	log            *slog.Logger
 	contacts       func(Contact) // nil: nobody wants to know
 	workers        []*worker
@@ -102,7 +106,7 @@ func setup(v *Visitor, cfg Config) (*Visitor, error) {
 	if len(cfg.Loops) == 0 {
 		return nil, errors.New("visitor: no loops")
 	}
-	v.budget, v.log, v.contacts = cfg.Budget, cfg.Log, cfg.Contacts
+	v.budget, v.via, v.log, v.contacts = cfg.Budget, cfg.Interface, cfg.Log, cfg.Contacts
 	if v.budget == nil {
 		v.budget = unlimited{}
 	}
