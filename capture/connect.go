@@ -49,6 +49,12 @@ type Config struct {
 	// empty datagram is sent.
 	Payloads func(port uint16) [][]byte
 
+	// Interface, if not empty, is the one that all tries are made by, whatever
+	// the routes say. A target is not tried where a socket cannot be bound to
+	// it: because it is not there, that is not permitted, or the system is not
+	// Linux.
+	Interface string
+
 	// Guard, if set, keeps tries from filling the kernel's neighbour table, and
 	// tells who is not there from who is silent.
 	Guard *Guard

@@ -32,7 +32,7 @@ func (p *prober) connect(ctx context.Context, to netip.AddrPort, cost *tally) (R
 		return Reply{}, err
 	}
 	cost.tries++
-	d := net.Dialer{Timeout: p.Timeout, KeepAlive: -1}
+	d := net.Dialer{Timeout: p.Timeout, KeepAlive: -1, Control: onInterface(p.Interface)}
 	conn, err := d.DialTCP(ctx, "tcp", netip.AddrPort{}, to)
 	at := time.Now()
 	if err != nil {
@@ -90,7 +90,7 @@ func (p *prober) datagrams(ctx context.Context, to netip.AddrPort, cost *tally) 
 // datagram sends one payload from a socket of its own, so that an answer can
 // only be one to it.
 func (p *prober) datagram(ctx context.Context, to netip.AddrPort, payload []byte) (Reply, error) {
-	var d net.Dialer
+	d := net.Dialer{Control: onInterface(p.Interface)}
 	conn, err := d.DialUDP(ctx, "udp", netip.AddrPort{}, to)
 	if err != nil {
 		return p.classify(ctx, to, err, time.Now(), reasonPortUnreach)
@@ -136,7 +136,7 @@ func (p *prober) classify(ctx context.Context, to netip.AddrPort, err error, at 
 		return Reply{Kind: Silent, Reason: reasonSilent, At: at}, nil
 	case slices.Contains(refusedErrnos, errno):
 		return Reply{Kind: Refused, Reason: refused, At: at}, nil
-	case errno == addrNotAvail && !canRoute(ctx, to):
+	case errno == addrNotAvail && !p.canRoute(ctx, to):
 		return Reply{Kind: Unreachable, Reason: "no-source-address", At: at}, nil
 	case errno == addrNotAvail || slices.Contains(starvedErrnos, errno):
 		return Reply{}, fmt.Errorf("%w: %w", errStarved, err)
@@ -156,8 +156,8 @@ func isTimeout(err error) bool {
 // canRoute tells a machine without an address to send from, which stays so,
 // from one that is out of local ports, which passes: connecting a UDP socket
 // asks the routing table and sends nothing.
-func canRoute(ctx context.Context, to netip.AddrPort) bool {
-	var d net.Dialer
+func (p *prober) canRoute(ctx context.Context, to netip.AddrPort) bool {
+	d := net.Dialer{Control: onInterface(p.Interface)}
 	conn, err := d.DialUDP(ctx, "udp", netip.AddrPort{}, to)
 	if err != nil {
 		var errno syscall.Errno

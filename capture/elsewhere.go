@@ -41,10 +41,12 @@ func (p *prober) elsewhere(ctx context.Context, to netip.AddrPort, payload []byt
 	if to.Addr().Is6() && !to.Addr().Is4In6() {
 		network = "udp6"
 	}
-	conn, err := net.ListenUDP(network, nil)
+	open := net.ListenConfig{Control: onInterface(p.Interface)}
+	socket, err := open.ListenPacket(ctx, network, ":0")
 	if err != nil {
 		return p.classify(ctx, to, err, time.Now(), reasonPortUnreach)
 	}
+	conn := socket.(*net.UDPConn)
 	defer func() { _ = conn.Close() }()
 	if err := conn.SetDeadline(time.Now().Add(p.Timeout)); err != nil {
 		return Reply{}, fmt.Errorf("set deadline for %s: %w", to, err)

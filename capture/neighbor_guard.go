@@ -19,7 +19,11 @@ import (
 // keep the promise. It is safe for use by any number of goroutines.
 type Guard struct {
 	near Neighbors
+	*rooms
+}
 
+// rooms are what all guards of a machine share.
+type rooms struct {
 	mu     sync.Mutex // guards what follows
 	tables [2]room    // IPv4, IPv6
 	slots  map[Neighbor]*slot
@@ -74,8 +78,12 @@ const (
 
 // NewGuard makes the guard of this machine.
 func NewGuard(near Neighbors) *Guard {
-	return &Guard{near: near, slots: map[Neighbor]*slot{}, dead: map[Neighbor]time.Time{}}
+	return &Guard{near, &rooms{slots: map[Neighbor]*slot{}, dead: map[Neighbor]time.Time{}}}
 }
+
+// By gives the same guard for who sends by other ways: near says which. Both let
+// in as many together as one alone would.
+func (g *Guard) By(near Neighbors) *Guard { return &Guard{near, g.rooms} }
 
 // A Passage is the leave to send to one address, until Leave.
 type Passage struct {

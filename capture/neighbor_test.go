@@ -158,7 +158,11 @@ func TestGuardCountsWhatWasAbandoned(t *testing.T) {
 		link.table = NeighborTable{8, 1024, 0}
 		g := NewGuard(link)
 		for i := range 4 {
-			p, err := g.Enter(t.Context(), target(i))
+			each := g
+			if i%2 == 1 {
+				each = g.By(link) // by another interface, within the same room
+			}
+			p, err := each.Enter(t.Context(), target(i))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -2,6 +2,7 @@ package onlink
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 
 	"sonde/capture"
@@ -20,10 +21,29 @@ var _ capture.Neighbors = Kernel{}
 // NextHop gives the neighbour that packets to addr are handed to.
 func (k Kernel) NextHop(addr netip.Addr) (capture.Neighbor, bool) {
 	h, err := k.Routes.Hop(addr, k.Via)
+	if k.Via != "" && errors.Is(err, route.ErrNoRoute) {
+		return k.assumed(addr)
+	}
 	if err != nil || h.Local || !h.Link.Resolves() {
 		return capture.Neighbor{}, false
 	}
 	return capture.Neighbor{Link: h.Link.Index, Addr: h.Next}, true
+}
+
+// assumed gives the neighbour that the kernel looks for where a socket is bound
+// to an interface by which no route leads: it takes the address to be on that
+// link.
+func (k Kernel) assumed(addr netip.Addr) (capture.Neighbor, bool) {
+	list, err := k.Routes.Interfaces()
+	if err != nil {
+		return capture.Neighbor{}, false
+	}
+	for _, l := range list {
+		if l.Name == k.Via && l.Resolves() {
+			return capture.Neighbor{Link: l.Index, Addr: addr.Unmap().WithZone("")}, true
+		}
+	}
+	return capture.Neighbor{}, false
 }
 
 // Resolution is that of now.

@@ -95,9 +95,9 @@ func (j *judge) claimed(s *Sighting) {
 // service tells of an endpoint, unless it was told a while ago for a reason as
 // good: what is easy to forge must not keep what is not from being told.
 func (j *judge) service(s *Sighting, c class) {
-	key := j.hash.endpoint(c, s.Network, s.AddrPort)
+	key := j.hash.endpoint(c, s)
 	if j.endpoints.has(key, s.At) ||
-		c != begun && j.endpoints.has(j.hash.endpoint(begun, s.Network, s.AddrPort), s.At) {
+		c != begun && j.endpoints.has(j.hash.endpoint(begun, s), s.At) {
 		j.repeated(s)
 		return
 	}

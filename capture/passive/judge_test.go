@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 )
@@ -320,5 +321,26 @@ func TestFramesPerSlice(t *testing.T) {
 	}
 	if !f.take(t0) {
 		t.Error("looks at nothing after the clock was set back")
+	}
+}
+
+// TestInterfacesAreToldApart: what was seen on one interface is news on another,
+// as the same address may be another host there.
+func TestInterfacesAreToldApart(t *testing.T) {
+	j := testJudge(Config{})
+	for _, name := range []string{"eth1", "eth2", "eth1"} {
+		for range 2 {
+			r := request{network: "tcp", client: client, server: endpoint("198.18.0.1:80"), seq: rand.Uint32()}
+			j.requested(&r, t0)
+			j.answered(&Sighting{AddrPort: r.server, Network: "tcp", Kind: SYNACK, At: t0, Interface: name}, &r, true)
+			j.host(&Sighting{AddrPort: endpoint("198.18.0.1:0"), Kind: ARP, Name: "x", At: t0, Interface: name})
+		}
+	}
+	var got []string
+	for _, s := range drain(j) {
+		got = append(got, string(s.Kind)+" "+s.Interface)
+	}
+	if want := []string{"syn-ack eth1", "arp eth1", "syn-ack eth2", "arp eth2"}; !slices.Equal(got, want) {
+		t.Errorf("told %q, want %q", got, want)
 	}
 }

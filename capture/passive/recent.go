@@ -86,23 +86,29 @@ func (h hasher) flow(r *request) uint64 {
 }
 
 // endpoint is the key of a port of a host, told for a reason of class c.
-func (h hasher) endpoint(c class, network string, a netip.AddrPort) uint64 {
-	var b [3 + 18]byte
-	b[0], b[1], b[2] = keyEndpoint, byte(c), network[0]
-	putAddrPort(b[3:], a)
-	return h.sum(b[:])
+func (h hasher) endpoint(c class, s *Sighting) uint64 {
+	var b [3 + 18 + linkMost]byte
+	b[0], b[1], b[2] = keyEndpoint, byte(c), s.Network[0]
+	putAddrPort(b[3:], s.AddrPort)
+	n := copy(b[21:], s.Interface)
+	return h.sum(b[:21+n])
 }
+
+// linkMost is the longest name of an interface: two of them may hold networks
+// with the same addresses, so that a sighting on one says nothing of the other.
+const linkMost = 15
 
 // host is the key of what is said of a host: another name or another MAC is
 // another thing to tell.
 func (h hasher) host(s *Sighting) uint64 {
-	var b [1 + 18 + 6 + 1 + nameMost]byte
+	var b [1 + 18 + 6 + 1 + linkMost + nameMost]byte
 	b[0] = keyHost
 	putAddrPort(b[1:], s.AddrPort)
 	copy(b[19:], s.MAC[:])
 	b[25] = s.Kind[0]
-	n := copy(b[26:], s.Name)
-	return h.sum(b[:26+n])
+	copy(b[26:26+linkMost], s.Interface)
+	n := copy(b[26+linkMost:], s.Name)
+	return h.sum(b[:26+linkMost+n])
 }
 
 // bucket is the key of a host's tokens in a class.
@@ -117,8 +123,7 @@ func (h hasher) sum(b []byte) uint64 {
 	return max(1, maphash.Bytes(h.seed, b)) // 0 is no key
 }
 
-// putAddrPort writes 18 bytes. The zone is left out: who wants to use one
-// link-local address on two links has one sighting of it per while.
+// putAddrPort writes 18 bytes. The zone is left out.
 func putAddrPort(b []byte, a netip.AddrPort) {
 	ip := a.Addr().As16()
 	copy(b, ip[:])
