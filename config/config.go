@@ -64,8 +64,12 @@ type Identity struct {
 
 // A Watch is a set of addresses and ports to be kept known.
 type Watch struct {
-	Name     string
-	Zone     string
+	Name string
+	Zone string
+	// Interface is the one that everything of the watch leaves and comes by; ""
+	// is whichever the routes say.
+	Interface string
+
 	Targets  []Range // as written; Config.Scope says what is really in scope
 	Exclude  []Range
 	TCPPorts ports.Set

@@ -196,10 +196,14 @@ func parseSourcePorts(s string) (PortRange, error) {
 // without its terminating zero).
 const maxInterface = 15
 
-func parseInterface(s string) (string, error) {
+func parseInterface(s string) (string, error) { return s, checkInterface(s) }
+
+// checkInterface says what is wrong with the name of an interface. Whether there
+// is one, only the machine that it is for can say.
+func checkInterface(s string) error {
 	strange := func(c rune) bool { return c <= ' ' || c > '~' || c == '/' || c == ':' }
 	if s == "" || len(s) > maxInterface || s == "." || s == ".." || strings.ContainsFunc(s, strange) {
-		return s, fmt.Errorf(`%.80q is no name of an interface; write one like "eth1"`, s)
+		return fmt.Errorf(`%.80q is no name of an interface, which has 1 to %d characters; write one like "eth1"`, s, maxInterface)
 	}
-	return s, nil
+	return nil
 }

@@ -46,8 +46,14 @@ const (
 )
 
 var watchTable = table[Watch]{
-	"name":      text(func(w *Watch) *string { return &w.Name }, checkLabel),
-	"zone":      text(func(w *Watch) *string { return &w.Zone }, checkLabel),
+	"name": text(func(w *Watch) *string { return &w.Name }, checkLabel),
+	"zone": text(func(w *Watch) *string { return &w.Zone }, checkLabel),
+	"interface": text(func(w *Watch) *string { return &w.Interface }, func(s string) error {
+		if s == "" {
+			return nil // whichever the routes say
+		}
+		return checkInterface(s)
+	}),
 	"targets":   strs(func(w *Watch) *[]Range { return &w.Targets }, `"192.0.2.0/24"`, ParseTarget),
 	"exclude":   strs(func(w *Watch) *[]Range { return &w.Exclude }, `"192.0.2.7"`, ParseRange),
 	"tcp_ports": parsed(func(w *Watch) *ports.Set { return &w.TCPPorts }, `"22,80-90"`, parsePorts(ports.TCP)),

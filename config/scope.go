@@ -119,7 +119,8 @@ func contested(watches []Watch) [][2]claim {
 		})
 		for i := 1; i < len(claims); i++ {
 			a, b := claims[i-1], claims[i]
-			if a.watch != b.watch && a.Overlaps(b.Range) {
+			told := watches[a.watch].Interface != watches[b.watch].Interface // as divided
+			if a.watch != b.watch && !told && a.Overlaps(b.Range) {
 				out = append(out, [2]claim{a, b})
 			}
 		}

@@ -65,6 +65,14 @@ func (r *reader) checkWatches(c *Config) {
 		}
 		names[w.Name] = i
 	}
+	for _, pair := range divided(c.Watches) {
+		a, b := pair[0], pair[1]
+		r.fail(r.where(b.watch, "interface"), "watch.interface",
+			"of watch %q is %s and of watch %q (%s) %s, but both have %s in zone %q; "+
+				"give one another zone, as the addresses of two interfaces are those of two networks",
+			c.Watches[b.watch].Name, interfaceText(&c.Watches[b.watch]), c.Watches[a.watch].Name,
+			r.where(a.watch, "targets"), interfaceText(&c.Watches[a.watch]), b.Range, c.Watches[a.watch].Zone)
+	}
 	for _, pair := range contested(c.Watches) {
 		a, b := pair[0], pair[1]
 		r.fail(r.where(b.watch, "targets"), "watch.targets",
@@ -86,6 +94,9 @@ func (r *reader) checkWatch(i int, w *Watch) {
 	}
 	if w.TCPPorts.IsEmpty() && w.UDPPorts.IsEmpty() && !r.failed(i, "tcp_ports") {
 		r.fail(r.where(i, "tcp_ports"), "watch.tcp_ports", "and udp_ports are both empty; write ports in one of them")
+	}
+	if err := checkWatchInterface(w); err != nil {
+		r.fail(r.where(i, "interface"), "watch.interface", "%v", err)
 	}
 	set := NewAddrSet(w.Targets...)
 	for _, n := range w.Names {

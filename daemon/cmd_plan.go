@@ -89,6 +89,7 @@ func (o *planOptions) run(c *cobra.Command) (err error) {
 	}
 	p := newCostPlan(cfg, db, how, net.reach())
 	p.Total.Neighbors = net.neighbors(cfg)
+	p.Problems = append(p.Problems, net.interfaceProblems(cfg)...)
 	if o.output == "json" {
 		err = json.NewEncoder(c.OutOrStdout()).Encode(p)
 	} else {

@@ -93,6 +93,7 @@ slowly, unless --include-held and --industrial both say that none can be harmed.
 	f.BoolVarP(&o.reverseDNS, "reverse-dns", "R", false, "ask the resolver for the names of addresses that are up")
 	f.StringArrayVar(&o.names, "names", nil, "host `NAME` to ask by in TLS and HTTP; may be repeated")
 	f.BoolVar(&o.udp, "udp", false, "also UDP; ports without a prefix count for both")
+	f.StringVarP(&o.how.via, "interface", "e", "", "send by this `INTERFACE`, whatever the routes say (Linux)")
 	f.StringVar(&o.method, "method", config.Auto, "find ports by syn: packets of our own, which need CAP_NET_RAW; connect; or auto, syn where it is permitted")
 	f.BoolVar(&o.connect, "connect", false, "the same as --method connect")
 	f.IntVar(&o.intensity, "intensity", probes.IntensityDefault, "try probes up to this rarity, 0 to 9")
@@ -210,6 +211,9 @@ func (o *scanOptions) run(c *cobra.Command, args []string) error {
 	}
 	t, err := resolveTargets(c.Context(), args, opt)
 	if err != nil {
+		return err
+	}
+	if err := o.checkInterface(&t); err != nil {
 		return err
 	}
 	chosen := chosenDatabase(&o.database, o.databases)

@@ -80,7 +80,7 @@ func writeSent(w io.Writer, a *sent.Answer) error {
 	for i := range a.Contacts {
 		k := &a.Contacts[i]
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s/%s\t%s\t%s\n", stamp(k.Begun), k.Ended.Sub(k.Begun).Round(time.Millisecond),
-			sourceText(k), netip.AddrPortFrom(a.Addr, k.Port), k.Transport,
+			byText(sourceText(k), k.Interface), netip.AddrPortFrom(a.Addr, k.Port), k.Transport,
 			orDash(strings.Join(k.Said, " ")), orDash(k.Why))
 	}
 	if len(a.Contacts) > 0 && len(a.Sweeps) > 0 {
@@ -96,7 +96,7 @@ func writeSent(w io.Writer, a *sent.Answer) error {
 			ended = stamp(*s.Ended)
 		}
 		to := strings.TrimPrefix(s.Ports+"/"+s.Transport, "/") // ICMP has no ports
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", stamp(s.Begun), ended, s.Method, orDash(s.Sources), to, orDash(s.Why))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", stamp(s.Begun), ended, s.Method, byText(orDash(s.Sources), s.Interface), to, orDash(s.Why))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -133,6 +133,14 @@ func writeWorth(b *strings.Builder, a *sent.Answer) {
 	if a.Pruned != nil {
 		fmt.Fprintf(b, "conversations that ended before %s are gone, see sent.keep_for and sent.max_size\n", stamp(*a.Pruned))
 	}
+}
+
+// byText adds the interface to where something came from, if it was bound to one.
+func byText(from, via string) string {
+	if via == "" {
+		return from
+	}
+	return from + " on " + report.Printable(via)
 }
 
 // sourceText is where a conversation came from.

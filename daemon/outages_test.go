@@ -64,7 +64,7 @@ func TestMarks(t *testing.T) {
 			t.Errorf("%s does not count", name)
 		}
 	}
-	if o.of(both, false).since(after) || newOutages(nil).mark(netip.MustParseAddr("192.0.2.1")).since(mark{}) {
+	if o.of(both, false).since(after) || newOutages(nil).mark(netip.MustParseAddr("192.0.2.1"), "").since(mark{}) {
 		t.Error("a loss from nothing")
 	}
 }
@@ -81,7 +81,7 @@ func (h hook) Begin(_ probes.Endpoint, _ session.Remembered, done func(probes.Ob
 func TestWiredVisitorLeavesOthersAlone(t *testing.T) {
 	want := probes.Observation{Outcome: probes.OutcomeSilent, State: probes.Filtered, At: time.Unix(1, 0)}
 	var got probes.Observation
-	v := wiredVisitor{hook(func(done func(probes.Observation)) { done(want) }), newOutages(nil)}
+	v := wiredVisitor{hook(func(done func(probes.Observation)) { done(want) }), newOutages(nil), ""}
 	v.Begin(probes.Endpoint{Addr: netip.MustParseAddr("192.0.2.1")}, session.Remembered{}, func(o probes.Observation) { got = o })
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Error(diff)

@@ -43,13 +43,14 @@ type costFigures struct {
 }
 
 type watchPlan struct {
-	Name     string     `json:"watch"`
-	Zone     string     `json:"zone"`
-	TCPPorts int        `json:"tcp_ports"`
-	UDPPorts int        `json:"udp_ports"`
-	Ways     []way      `json:"ways"` // how its packets leave this machine
-	NoWay    string     `json:"no_way,omitempty"`
-	Hosts    *hostsPlan `json:"hosts,omitempty"` // how they are looked for, if they are
+	Name      string     `json:"watch"`
+	Zone      string     `json:"zone"`
+	Interface string     `json:"interface,omitempty"` // that all leaves by
+	TCPPorts  int        `json:"tcp_ports"`
+	UDPPorts  int        `json:"udp_ports"`
+	Ways      []way      `json:"ways"` // how its packets leave this machine
+	NoWay     string     `json:"no_way,omitempty"`
+	Hosts     *hostsPlan `json:"hosts,omitempty"` // how they are looked for, if they are
 	costFigures
 
 	DiscoverEvery float64 `json:"discover_every_s"` // promised
@@ -91,7 +92,7 @@ func newCostPlan(cfg *config.Config, db *probes.Database, how method, reach reac
 		f := frameOf(x, w, k, db)
 		frames.add(f, x.Tries)
 		found, verified := cfg.Ages(w, k)
-		out := watchPlan{Name: w.Name, Zone: w.Zone, Ways: []way{},
+		out := watchPlan{Name: w.Name, Zone: w.Zone, Interface: w.Interface, Ways: []way{},
 			TCPPorts: w.TCPPorts.Len(), UDPPorts: w.UDPPorts.Len(),
 			costFigures:   figuresOf(x, l, k, f),
 			DiscoverEvery: w.DiscoverEvery.Seconds(), FoundWithin: found.Seconds(),

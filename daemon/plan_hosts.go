@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -50,7 +51,7 @@ func networkWays(cfg *config.Config, w *config.Watch, packets bool, reach reachF
 	}
 	links := "the links of this sensor"
 	if reach != nil {
-		if links = strings.Join(linksOf(cfg.Networks(w), reach), ", "); links == "" {
+		if links = strings.Join(linksOf(cfg.Networks(w), w.Interface, reach), ", "); links == "" {
 			links = "no link, as routers lie between"
 		}
 	}
@@ -67,10 +68,11 @@ func networkWays(cfg *config.Config, w *config.Watch, packets bool, reach reachF
 	return list
 }
 
-// linksOf gives the interfaces that addresses are neighbours on.
-func linksOf(set config.AddrSet, reach reachFunc) (list []string) {
+// linksOf gives the interfaces that addresses are neighbours on, of which via is
+// the only one if it is not empty.
+func linksOf(set config.AddrSet, via string, reach reachFunc) (list []string) {
 	for _, p := range prefixes(set) {
-		for y, err := range reach(p, "") {
+		for y, err := range reach(p, via) {
 			if err == nil && y.OnLink && !slices.Contains(list, y.Interface) {
 				list = append(list, y.Interface)
 			}
@@ -110,8 +112,8 @@ func (n *network) neighbors(cfg *config.Config) (list []neighborPlan) {
 	var onLink [2]uint64
 	for i := range cfg.Watches {
 		w := &cfg.Watches[i]
-		four, six := countOnLink(n.routes, cfg.Walked(w))
-		if _, there := countOnLink(n.routes, cfg.Networks(w)); there > 0 {
+		four, six := countOnLink(n.routes, cfg.Walked(w), w.Interface)
+		if _, there := countOnLink(n.routes, cfg.Networks(w), w.Interface); there > 0 {
 			six += uint64(w.Hosts.Most)
 		}
 		onLink[0], onLink[1] = onLink[0]+four, onLink[1]+six
@@ -140,11 +142,11 @@ func newNeighborPlan(version int, onLink uint64, t route.Neighborhood) neighborP
 }
 
 // countOnLink counts the addresses of a set that are neighbours, by version of IP.
-func countOnLink(t *route.Table, set config.AddrSet) (four, six uint64) {
+func countOnLink(t *route.Table, set config.AddrSet, via string) (four, six uint64) {
 	_, far := set.SplitLoopback()
 	for _, r := range far.Ranges() {
 		for _, p := range prefixes(config.NewAddrSet(r)) {
-			for s, err := range spans(t, p, r.First.Zone()) {
+			for s, err := range spans(t, p, cmp.Or(via, r.First.Zone())) {
 				if err != nil || s.Hop.Local || !s.Hop.OnLink || !s.Hop.Link.Resolves() {
 					continue
 				}

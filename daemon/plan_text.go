@@ -60,6 +60,9 @@ func (p *watchPlan) write(t io.Writer) {
 	if p.NoWay != "" {
 		way = strings.TrimPrefix(way+"; "+p.NoWay, "; ")
 	}
+	if p.Interface != "" {
+		fmt.Fprintf(t, "  interface\t%s, in zone %s\n", p.Interface, p.Zone)
+	}
 	fmt.Fprintf(t, "  way\t%s\n", way)
 	if p.Hosts != nil {
 		fmt.Fprintf(t, "  hosts\t%s\n", p.Hosts)

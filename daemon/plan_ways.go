@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"iter"
@@ -140,7 +141,7 @@ func waysOf(cfg *config.Config, w *config.Watch, reach reachFunc) (ways []way, e
 		}
 	}
 	for _, r := range cfg.Scope(w).Ranges() {
-		via := r.First.Zone()
+		via := cmp.Or(w.Interface, r.First.Zone())
 		for _, p := range prefixes(config.NewAddrSet(r)) {
 			each(p, via)
 		}

@@ -51,7 +51,7 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 	defer func() { err = errors.Join(err, conversations.Close()) }()
 	scope := scope{t.gate(list), log}
 	visits := newVisitors(scope.loops(conversations.Loops()), &o.limits, lim, db, o.intensity, o.identity, log)
-	visits.guard = net.guard
+	visits.guard = net.guardBy
 	defer visits.close()
 	visitor, err := visits.of(o.how)
 	if err != nil {
@@ -64,7 +64,7 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 	for i := range sweeps {
 		sweeps[i].Seed = rand.Uint64()
 	}
-	var connects discoverer = newSweeper(&o.limits, len(sweeps), net, lim, db, o.how.allow.Needs(), log)
+	var connects discoverer = newSweeper(&o.limits, len(sweeps), net, lim, db, lane{o.how.allow.Needs(), o.how.via}, log)
 	discover, closeDiscovery, err := o.discovery(t, connects, net, lim, db, log)
 	if err != nil {
 		return err
@@ -74,7 +74,7 @@ func (o *scanOptions) scan(c *cobra.Command, t targets, list ports.List, db *pro
 	plan := scan.Plan{
 		Sweeps: sweeps, Visits: o.limits.visits(),
 		Visitor: visitor, Complete: o.complete(),
-		Sweeper: scope.sweeper(wiredDiscoverer{discoverer: discover, outages: net.outages,
+		Sweeper: scope.sweeper(wiredDiscoverer{discoverer: discover, outages: net.outages, via: o.how.via,
 			connects: discover == connects}),
 		Names: func(a netip.Addr) []string {
 			return slices.Concat(t.names[a], o.names)
@@ -131,7 +131,7 @@ func (o *scanOptions) discovery(t targets, connects discoverer, net *network, li
 		log.Info("ports are found by connections", "reason", how.reason)
 		return connects, none, nil
 	}
-	p := &packetSweep{routes: net.routes, config: sweep.Config{SourcePorts: portsOf(o.sourcePorts, 0, 1),
+	p := &packetSweep{routes: net.routes, via: o.how.via, config: sweep.Config{SourcePorts: portsOf(o.sourcePorts, 0, 1),
 		Pace: lim, Hosts: hostPace{lim, sweep.NewHosts(o.limits.hostPackets)}, Tries: o.limits.tries,
 		RetryAfter: o.limits.timeout, Payloads: payloadsOf(db, o.how.allow.Needs()), Log: log}}
 	if _, err := p.Open(); err != nil {

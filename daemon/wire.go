@@ -51,11 +51,11 @@ func (l *limits) limiter() (*budget.Limiter, error) {
 
 // newSweeper makes discovery that keeps to the budget. As many as sweeps may run
 // at once, and share the connections that discovery may hold.
-func newSweeper(l *limits, sweeps int, net *network, lim *budget.Limiter, db *probes.Database, allow probes.Needs, log *slog.Logger) *capture.Connect {
+func newSweeper(l *limits, sweeps int, net *network, lim *budget.Limiter, db *probes.Database, by lane, log *slog.Logger) *capture.Connect {
 	return capture.NewConnect(capture.Config{
 		Concurrency: max(1, l.sweep/max(1, sweeps)), Timeout: l.timeout, Tries: l.tries,
-		RetryDelay: l.timeout / 2, Wait: lim.Packet, Guard: net.guard, Log: log,
-		Payloads: payloadsOf(db, allow),
+		RetryDelay: l.timeout / 2, Wait: lim.Packet, Guard: net.guardBy(by.via), Log: log,
+		Payloads: payloadsOf(db, by.allow), Interface: by.via,
 	})
 }
 

@@ -52,6 +52,14 @@ func (n *network) Close() error {
 	return n.routes.Close()
 }
 
+// guardBy gives the guard for what is sent by an interface, "" for any.
+func (n *network) guardBy(via string) *capture.Guard {
+	if n.guard == nil || via == "" {
+		return n.guard
+	}
+	return n.guard.By(onlink.Kernel{Routes: n.routes, Via: via})
+}
+
 // A method is how open ports are found, and why so.
 type method struct {
 	name   string // config.SYN or config.Connect
@@ -83,6 +91,7 @@ func (n *network) method(want string) (method, error) {
 type packetSweep struct {
 	config sweep.Config
 	routes *route.Table
+	via    string // interface; "": as the routes say
 	meter  *meter // nil: nobody wants to know
 
 	mu      sync.Mutex // guards what follows
@@ -103,7 +112,7 @@ func (p *packetSweep) Open() (*sweep.Sweeper, error) {
 	}
 	c := p.config
 	finder := onlink.New(onlink.Config{Routes: p.routes, Open: onlink.OpenLink, Log: c.Log})
-	c.Routes, c.Neighbors = carried{p.routes}, onlink.Resolver{Finder: finder}
+	c.Routes, c.Neighbors = carried{p.routes, p.via}, onlink.Resolver{Finder: finder}
 	s, err := sweep.New(c)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%w; set discovery.source_ports to others", err), finder.Close())

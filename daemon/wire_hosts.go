@@ -27,6 +27,7 @@ const namesWithin = 30 * time.Second
 // A hostSearcher looks for the hosts of a watch. It is a [sensor.Searcher].
 type hostSearcher struct {
 	watch    string
+	via      string         // interface; "": as the routes say
 	walked   config.AddrSet // to be asked by echo; empty without
 	networks config.AddrSet // that are not walked
 	book     *hostBook      // of these; nil without any
@@ -50,7 +51,7 @@ func (p *parts) searchOf(cfg *config.Config, w *config.Watch, out *sensor.Watch,
 	if !cfg.Searches(w) {
 		return
 	}
-	h := &hostSearcher{watch: w.Name, networks: cfg.Networks(w), how: w.Hosts, calls: cfg.CallsAllNodes(w), names: w.Names, tries: cfg.Limits.Tries,
+	h := &hostSearcher{watch: w.Name, via: w.Interface, networks: cfg.Networks(w), how: w.Hosts, calls: cfg.CallsAllNodes(w), names: w.Names, tries: cfg.Limits.Tries,
 		net: net, gate: gate, pace: lim.Packet, lookup: lookup, kept: kept, log: log}
 	if w.Hosts.Echo {
 		_, h.walked = cfg.Walked(w).SplitLoopback()
@@ -137,7 +138,7 @@ func (h *hostSearcher) links() (list []route.Interface, err error) {
 		return nil, nil
 	}
 	for _, p := range prefixes(h.networks) {
-		for s, e := range spans(h.net.routes, p, "") {
+		for s, e := range spans(h.net.routes, p, h.via) {
 			switch l := s.Hop.Link; {
 			case e != nil || s.Hop.Local || !s.Hop.OnLink || !l.Resolves() || slices.Contains(list, l):
 			case !l.Up:
@@ -204,7 +205,7 @@ func (h *hostSearcher) echo(ctx context.Context, f *onlink.Finder, left func(net
 			continue
 		}
 		end := h.write(ctx, "echo", rangesText(set))
-		stats, e := f.Echo(ctx, "", capture.Plan{Addrs: set, Seed: rand.Uint64(), Skip: left},
+		stats, e := f.Echo(ctx, h.via, capture.Plan{Addrs: set, Seed: rand.Uint64(), Skip: left},
 			func(x onlink.Host) { tell(x.Addr, true) })
 		end(stats, e)
 		err = errors.Join(err, e)
@@ -218,7 +219,7 @@ func (h *hostSearcher) write(ctx context.Context, method, addrs string) func(onl
 	if h.kept == nil {
 		return func(onlink.Stats, error) {}
 	}
-	id := h.kept.Begin(sent.Sweep{Method: method, Transport: "icmp", Addrs: addrs})
+	id := h.kept.Begin(sent.Sweep{Method: method, Transport: "icmp", Addrs: addrs, Interface: h.via})
 	return func(stats onlink.Stats, err error) {
 		h.kept.End(id, endOf(ctx, stats.Targets, stats.Sent, err))
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -121,13 +122,13 @@ func (m mark) since(before mark) bool {
 	return false
 }
 
-// mark notes how the way to an address stands. Without routes, and for this
-// machine itself, none is ever lost.
-func (o *outages) mark(a netip.Addr) mark {
+// mark notes how the way to an address stands by an interface, "" for any. Without
+// routes, and for this machine itself, none is ever lost.
+func (o *outages) mark(a netip.Addr, via string) mark {
 	if o.routes == nil {
 		return mark{}
 	}
-	h, err := o.routes.Hop(a, "")
+	h, err := o.routes.Hop(a, via)
 	switch {
 	case err != nil:
 		return mark{lost: true}
@@ -139,22 +140,26 @@ func (o *outages) mark(a netip.Addr) mark {
 
 // markAll does so for many addresses. An address without a way is no outage
 // here: a sweep tells it as not tried.
-func (o *outages) markAll(set config.AddrSet) mark {
+func (o *outages) markAll(set config.AddrSet, via string) mark {
 	if o.routes == nil {
 		return mark{}
 	}
-	links, _ := reached(o.routes, set)
+	links, _ := reached(o.routes, set, via)
+	if via != "" && len(links) == 0 {
+		links = map[string]bool{via: false} // not there, or down
+	}
 	return o.of(links, false)
 }
 
-// reached gives the interfaces that addresses are reached by, and whether each
-// works, and the first reason why some are not reached.
-func reached(t *route.Table, set config.AddrSet) (links map[string]bool, noWay error) {
+// reached gives the interfaces that addresses are reached by, of which via is the
+// only one if it is not empty, and whether each works, and the first reason why
+// some are not reached.
+func reached(t *route.Table, set config.AddrSet, via string) (links map[string]bool, noWay error) {
 	links = map[string]bool{}
 	_, far := set.SplitLoopback()
 	for _, r := range far.Ranges() {
 		for _, p := range prefixes(config.NewAddrSet(r)) {
-			for w, err := range spans(t, p, r.First.Zone()) {
+			for w, err := range spans(t, p, cmp.Or(via, r.First.Zone())) {
 				switch {
 				case err != nil && noWay == nil:
 					noWay = err
@@ -172,6 +177,7 @@ func reached(t *route.Table, set config.AddrSet) (links map[string]bool, noWay e
 type wiredVisitor struct {
 	sensor.Visitor
 	outages *outages
+	via     string // interface; "": as the routes say
 }
 
 // lostOnTheWay is the reason of an observation that proves nothing for that.
@@ -179,10 +185,10 @@ const lostOnTheWay = "link-lost"
 
 // Begin implements sensor.Visitor.
 func (v wiredVisitor) Begin(ep probes.Endpoint, known session.Remembered, done func(probes.Observation)) func(error) {
-	before := v.outages.mark(ep.Addr)
+	before := v.outages.mark(ep.Addr, v.via)
 	return v.Visitor.Begin(ep, known, func(o probes.Observation) {
 		silent := o.Outcome == probes.OutcomeSilent || o.Outcome == probes.OutcomeUnreachable
-		if silent && v.outages.mark(ep.Addr).since(before) {
+		if silent && v.outages.mark(ep.Addr, v.via).since(before) {
 			o.Outcome, o.State, o.Reason = probes.OutcomeInconclusive, "", lostOnTheWay
 		}
 		done(o)
@@ -196,6 +202,7 @@ func (v wiredVisitor) Begin(ep probes.Endpoint, known session.Remembered, done f
 type wiredDiscoverer struct {
 	discoverer
 	outages  *outages
+	via      string // interface; "": as the routes say
 	connects bool
 }
 
@@ -204,7 +211,7 @@ func (d wiredDiscoverer) Sweep(ctx context.Context, p capture.Plan, yield func(c
 	if routes := d.outages.routes; routes != nil {
 		skip := p.Skip
 		p.Skip = func(a netip.Addr) bool {
-			if _, err := routes.Hop(a, ""); errors.Is(err, route.ErrNotUnicast) {
+			if _, err := routes.Hop(a, d.via); errors.Is(err, route.ErrNotUnicast) {
 				return true
 			}
 			return skip != nil && skip(a)
@@ -214,10 +221,10 @@ func (d wiredDiscoverer) Sweep(ctx context.Context, p capture.Plan, yield func(c
 	if !d.connects || !ok {
 		return d.discoverer.Sweep(ctx, p, yield)
 	}
-	before := d.outages.markAll(set)
-	p.Checkpoint = delayed(p.Checkpoint, func() bool { return d.outages.markAll(set).since(before) })
+	before := d.outages.markAll(set, d.via)
+	p.Checkpoint = delayed(p.Checkpoint, func() bool { return d.outages.markAll(set, d.via).since(before) })
 	stats, err := d.discoverer.Sweep(ctx, p, yield)
-	stats.Degraded = stats.Degraded || d.outages.markAll(set).since(before)
+	stats.Degraded = stats.Degraded || d.outages.markAll(set, d.via).since(before)
 	return stats, err
 }
 
@@ -243,11 +250,11 @@ func delayed(tell func(uint64), lost func() bool) func(uint64) {
 func (d wiredDiscoverer) Look(ctx context.Context, targets iter.Seq[capture.Target], yield func(capture.Reply)) (capture.Stats, error) {
 	before := map[netip.Addr]mark{}
 	for t := range targets {
-		before[t.Addr.Addr()] = d.outages.mark(t.Addr.Addr())
+		before[t.Addr.Addr()] = d.outages.mark(t.Addr.Addr(), d.via)
 	}
 	stats, err := d.discoverer.Look(ctx, targets, yield)
 	for a, m := range before {
-		if err == nil && d.outages.mark(a).since(m) {
+		if err == nil && d.outages.mark(a, d.via).since(m) {
 			err = fmt.Errorf("look at %s: %s", a, lostOnTheWay)
 		}
 	}
@@ -255,12 +262,15 @@ func (d wiredDiscoverer) Look(ctx context.Context, targets iter.Seq[capture.Targ
 }
 
 // carried are routes as a sweep by packets needs them: where there is no carrier
-// there is no way.
-type carried struct{ *route.Table }
+// there is no way. All leaves by one interface, unless that is empty.
+type carried struct {
+	*route.Table
+	via string
+}
 
 // Hop implements sweep.Routes.
 func (c carried) Hop(dst netip.Addr, via string) (route.Hop, error) {
-	h, err := c.Table.Hop(dst, via)
+	h, err := c.Table.Hop(dst, cmp.Or(via, c.via))
 	if err == nil && !h.Local && !h.Link.Up {
 		err = route.ErrDown
 	}

@@ -107,18 +107,30 @@ func (l *listener) Run(ctx context.Context, ready func()) error {
 	}
 }
 
-// tell hands over a sighting: of a service, and in any case of its host.
+// tell hands over a sighting: of a service, and in any case of its host. A watch
+// with an interface takes those of that one only, as the same address may be
+// another host elsewhere.
 func (l *listener) tell(s *passive.Sighting) {
 	a, port := s.AddrPort.Addr(), s.AddrPort.Port()
 	if port != 0 {
 		for _, w := range l.gate.Watches(s.Network, a, port) {
-			l.sensor.Sighted(w.Name, a, probes.Transport(s.Network), port)
+			if reaches(w, s) {
+				l.sensor.Sighted(w.Name, a, probes.Transport(s.Network), port)
+			}
 		}
 	}
 	for _, w := range l.gate.WatchesOf(a) {
+		if !reaches(w, s) {
+			continue
+		}
 		if b := l.books[w.Name]; b != nil && b.within.Contains(a) && !b.add(a, false) {
 			continue // there is no room for it
 		}
 		l.sensor.SightedHost(w.Name, a)
 	}
+}
+
+// reaches says whether a sighting may be of a watch.
+func reaches(w *config.Watch, s *passive.Sighting) bool {
+	return w.Interface == "" || w.Interface == s.Interface
 }

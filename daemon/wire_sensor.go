@@ -105,33 +105,41 @@ func newSensor(cfg *config.Config, db *probes.Database, store sensor.Inventory, 
 		return nil, err
 	}
 	how, err := m.net.method(cfg.Discovery.Method)
+	if err == nil {
+		err = mayBind(cfg)
+	}
 	if err != nil {
 		return nil, err
 	}
 	gate := cfg.Gate()
 	scope := scope{gate, log}
 	p := &parts{books: map[string]*hostBook{}, visitors: newVisitors(scope.loops(m.loops), &l, lim, db, cfg.Database.Intensity, cfg.Identity, log)}
-	p.visitors.guard, p.visitors.contacts = m.net.guard, contactsTo(m.sent)
-	p.sweeps = newSweeps(cfg, how, m.net, lim, db, m.sent, log)
+	p.visitors.guard, p.visitors.contacts = m.net.guardBy, contactsTo(m.sent)
+	if p.sweeps, err = newSweeps(cfg, how, m.net, lim, db, m.sent, log); err != nil {
+		return nil, err
+	}
 	if m.net.routes != nil {
 		p.ways = newWayfinder(cfg, m.net, log)
 	}
 	sc := sensor.Config{Inventory: store, Visits: l.visits(), HostVisits: l.perHost(),
 		ProbesSince: m.probesSince, Alike: cfg.Confirm.AlikeEndpoints,
 		Elapsed: elapsed, Seed: m.seed, Orders: m.orders, HeartbeatEvery: cfg.Output.HeartbeatEvery,
-		Quarantine: sensor.DefaultQuarantine, Fingerprint: marks(cfg.Database.Intensity), Careful: lim.Careful, Target: m.net.target,
+		Quarantine: sensor.DefaultQuarantine, Fingerprint: marks(cfg.Database.Intensity), Careful: lim.Careful,
 		Sockets: m.sockets, Discovery: p.counts, Outputs: m.outputs, Now: time.Now, Beat: m.beat,
 		Held: m.held, Log: log}
 	for i := range cfg.Watches {
-		sw, err := p.watch(cfg, &cfg.Watches[i], how, db)
+		w := &cfg.Watches[i]
+		sw, err := p.watch(cfg, w, how, db)
 		if err != nil {
 			return nil, err
 		}
-		discover := scope.sweeper(wiredDiscoverer{discoverer: p.sweeps.of(mannerOf(&cfg.Watches[i]).allow.Needs()),
-			outages: m.net.outages, connects: how.name == config.Connect})
+		discover := scope.sweeper(wiredDiscoverer{discoverer: p.sweeps.of(laneOf(w)),
+			outages: m.net.outages, via: w.Interface, connects: how.name == config.Connect})
 		sw.Sweeper, sw.Looker = discover, discover
-		p.searchOf(cfg, &cfg.Watches[i], &sw, m.net, lim, gate, m.sent, log)
-		sw.Visitor, sw.Careful = wiredVisitor{sw.Visitor, m.net.outages}, wiredVisitor{sw.Careful, m.net.outages}
+		sw.Target = func(a netip.Addr) sensor.Reach { return m.net.target(a, w.Interface) }
+		p.searchOf(cfg, w, &sw, m.net, lim, gate, m.sent, log)
+		sw.Visitor = wiredVisitor{sw.Visitor, m.net.outages, w.Interface}
+		sw.Careful = wiredVisitor{sw.Careful, m.net.outages, w.Interface}
 		sc.Watches = append(sc.Watches, sw)
 	}
 	p.sensor = sensor.New(sc)
@@ -203,7 +211,7 @@ func newWatch(cfg *config.Config, w *config.Watch, how method, db *probes.Databa
 		list := ports.List{TCP: w.TCPPorts, UDP: w.UDPPorts}
 		out.Sweeps = append(out.Sweeps, sensor.Sweep{
 			Transport: t, Every: w.DiscoverEvery, Plan: p,
-			Pass: inventory.Pass{Watch: w.Name, Zone: w.Zone, Method: methodOf(how, t, w.UDPPorts, db, allow),
+			Pass: inventory.Pass{Watch: w.Name, Zone: w.Zone, Method: methodOf(how, t, w, db, allow),
 				Targets: prefixes(scope), Ports: list.Of(p.Network).String()},
 		})
 	}
@@ -211,13 +219,18 @@ func newWatch(cfg *config.Config, w *config.Watch, how method, db *probes.Databa
 }
 
 // methodOf names how a sweep finds ports: a pass proves absence only for a
-// later one of the same method. For UDP the payloads are part of it.
-func methodOf(how method, t probes.Transport, udp ports.Set, db *probes.Database, allow probes.Needs) string {
+// later one of the same method. For UDP the payloads are part of it, and so is
+// the interface of the watch: behind another one may be another network.
+func methodOf(how method, t probes.Transport, w *config.Watch, db *probes.Database, allow probes.Needs) string {
+	by := ""
+	if w.Interface != "" {
+		by = "@" + w.Interface
+	}
 	if t == probes.TCP {
-		return how.name
+		return how.name + by
 	}
 	h := sha256.New()
-	for port := range udp.All() {
+	for port := range w.UDPPorts.All() {
 		for _, p := range db.UDPPayloads(port, allow) {
 			fmt.Fprintf(h, "%d %d ", port, len(p.Payload))
 			h.Write(p.Payload)
@@ -225,9 +238,9 @@ func methodOf(how method, t probes.Transport, udp ports.Set, db *probes.Database
 	}
 	sum := hex.EncodeToString(h.Sum(nil)[:8])
 	if how.name == config.SYN {
-		return "raw-udp:" + sum
+		return "raw-udp:" + sum + by
 	}
-	return "udp:" + sum
+	return "udp:" + sum + by
 }
 
 // prefixes covers the addresses of a scope exactly, but for the interfaces of

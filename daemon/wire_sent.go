@@ -48,20 +48,21 @@ type loggedSweeper struct {
 	log     *sent.Log
 	method  string
 	sources string // the ports that it sends from; "": any
+	via     string // the interface; "": as the routes say
 }
 
 // loggedSweeps gives a sweeper that is written down, if there is a log.
-func loggedSweeps(s sensor.Sweeper, l *sent.Log, sources sweep.Range) sensor.Sweeper {
+func loggedSweeps(s sensor.Sweeper, l *sent.Log, sources sweep.Range, via string) sensor.Sweeper {
 	if l == nil {
 		return s
 	}
-	return loggedSweeper{s, l, config.SYN, fmt.Sprintf("%d-%d", sources.First, sources.Last)}
+	return loggedSweeper{s, l, config.SYN, fmt.Sprintf("%d-%d", sources.First, sources.Last), via}
 }
 
 // Sweep implements sensor.Sweeper.
 func (d loggedSweeper) Sweep(ctx context.Context, p capture.Plan, yield func(capture.Reply)) (capture.Stats, error) {
 	id := d.log.Begin(sent.Sweep{Method: d.method, Transport: p.Network, Addrs: rangesText(p.Addrs),
-		Ports: ports.Of(p.Ports...).String(), Sources: d.sources})
+		Ports: ports.Of(p.Ports...).String(), Sources: d.sources, Interface: d.via})
 	stats, err := d.inner.Sweep(ctx, p, yield)
 	d.log.End(id, endOf(ctx, stats.Targets, stats.Tries, err))
 	return stats, err
@@ -86,11 +87,11 @@ type loggedDiscoverer struct {
 }
 
 // loggedConnects gives connect discovery that is written down, if there is a log.
-func loggedConnects(d discoverer, l *sent.Log) discoverer {
+func loggedConnects(d discoverer, l *sent.Log, via string) discoverer {
 	if l == nil {
 		return d
 	}
-	return loggedDiscoverer{loggedSweeper{d, l, config.Connect, ""}, d}
+	return loggedDiscoverer{loggedSweeper{d, l, config.Connect, "", via}, d}
 }
 
 // Look implements discoverer. What is looked at are a few endpoints.
@@ -99,7 +100,7 @@ func (d loggedDiscoverer) Look(ctx context.Context, targets iter.Seq[capture.Tar
 		for t := range targets {
 			now := time.Now()
 			d.log.Contact(visitor.Contact{Begun: now, Ended: now, Transport: probes.Transport(t.Network),
-				Remote: t.Addr, Said: []string{"discovery"}})
+				Remote: t.Addr, Interface: d.via, Said: []string{"discovery"}})
 			if !yield(t) {
 				return
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 
@@ -8,13 +9,14 @@ import (
 )
 
 // target says by which interface and neighbour an address is reached now, in
-// which VLAN, and its own MAC address where it is on-link. It asks the
-// kernel, so it tells most right after the address was spoken to.
-func (n *network) target(a netip.Addr) (r sensor.Reach) {
+// which VLAN, and its own MAC address where it is on-link. via is the interface
+// that it must be, "" for any. It asks the kernel, so it tells most right after
+// the address was spoken to.
+func (n *network) target(a netip.Addr, via string) (r sensor.Reach) {
 	if n.routes == nil || a.IsLoopback() {
 		return r
 	}
-	hop, err := n.routes.Hop(a.WithZone(""), a.Zone())
+	hop, err := n.routes.Hop(a.WithZone(""), cmp.Or(via, a.Zone()))
 	if err != nil || hop.Local {
 		return r
 	}

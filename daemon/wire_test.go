@@ -97,7 +97,8 @@ func TestMethodOf(t *testing.T) {
 		"# needs: credentials\nProbe UDP B q|b|\nports 53,161\n"
 	db := mustDatabase(t, file)
 	other := mustDatabase(t, strings.ReplaceAll(file, "q|a|", "q|c|"))
-	udp := func(s string) ports.Set { return mustPorts(t, "U:"+s).UDP }
+	udp := func(s string) *config.Watch { return &config.Watch{UDPPorts: mustPorts(t, "U:"+s).UDP} }
+	by := func(s, via string) *config.Watch { w := udp(s); w.Interface = via; return w }
 	base := methodOf(method{name: config.Connect}, probes.UDP, udp("53"), db, 0)
 	for _, tt := range []struct {
 		name, method string
@@ -107,6 +108,7 @@ func TestMethodOf(t *testing.T) {
 		{"with a port that is sent nothing special", methodOf(method{name: config.Connect}, probes.UDP, udp("53,54"), db, 0), true},
 		{"with another payload", methodOf(method{name: config.Connect}, probes.UDP, udp("53"), other, 0), false},
 		{"with leave to guess credentials", methodOf(method{name: config.Connect}, probes.UDP, udp("53"), db, probes.NeedCredentials), false},
+		{"by an interface", methodOf(method{name: config.Connect}, probes.UDP, by("53", "eth1"), db, 0), false},
 		{"to another port", methodOf(method{name: config.Connect}, probes.UDP, udp("161"), db, probes.NeedCredentials), false},
 	} {
 		if (tt.method == base) != tt.same {
@@ -115,6 +117,9 @@ func TestMethodOf(t *testing.T) {
 	}
 	if !strings.HasPrefix(base, "udp:") {
 		t.Errorf("UDP method %q", base)
+	}
+	if got := methodOf(method{name: config.SYN}, probes.TCP, by("53", "eth1"), db, 0); got != "syn@eth1" {
+		t.Errorf("by an interface: %s", got)
 	}
 	if got := methodOf(method{name: config.Connect}, probes.TCP, udp("53"), db, 0); got != "connect" {
 		t.Errorf("TCP method %q", got)

@@ -25,6 +25,7 @@ type manner struct {
 	startTLS bool
 	rpc      string // "list", "grind" or "off"
 	careful  bool   // the host is fragile
+	via      string // interface of all connections; "": as the routes say
 }
 
 // What a visit to a fragile host does at most, whose stack may stop at what it
@@ -41,7 +42,7 @@ const (
 // mannerOf gives the manner of a watch.
 func mannerOf(w *config.Watch) manner {
 	allow := session.Allow{Credentials: w.Credentials, Held: w.Held, Industrial: w.Industrial}
-	return manner{allow: allow, startTLS: w.StartTLS, rpc: w.RPC}
+	return manner{allow: allow, startTLS: w.StartTLS, rpc: w.RPC, via: w.Interface}
 }
 
 // visitors makes what visits endpoints: one visitor for each manner, all on the
@@ -53,8 +54,8 @@ type visitors struct {
 	settings session.Settings // but for the manner
 	identity probes.Identity
 	log      *slog.Logger
-	guard    *capture.Guard // of the neighbour table; nil: none
-	running  sync.WaitGroup // of what waits for it
+	guard    func(via string) *capture.Guard // of the neighbour table by an interface; nil: none
+	running  sync.WaitGroup                  // of what waits for it
 	made     map[manner]*visitor.Visitor
 	contacts func(visitor.Contact) // nil: nobody keeps them
 }
@@ -81,10 +82,12 @@ func (v *visitors) of(how manner) (*visitor.Visitor, error) {
 	}
 	var budget visitor.Budget = v.budget
 	if v.guard != nil {
-		budget = neighborBudget{v.budget, v.guard, &v.running}
+		if guard := v.guard(how.via); guard != nil {
+			budget = neighborBudget{v.budget, guard, &v.running}
+		}
 	}
 	made, err := visitor.New(visitor.Config{Loops: v.loops, Prober: p, Budget: budget, Log: v.log,
-		Contacts: v.contacts})
+		Interface: how.via, Contacts: v.contacts})
 	if err != nil {
 		return nil, err
 	}

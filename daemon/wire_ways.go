@@ -26,27 +26,37 @@ const (
 // A wayfinder follows the ways to the watches of a configuration, and notes what
 // is lost of them. It is a task.
 type wayfinder struct {
-	routes  *route.Table
-	outages *outages
-	scopes  map[string]config.AddrSet // by watch
-	listens []string                  // interfaces to listen on
-	log     *slog.Logger
+	routes   *route.Table
+	outages  *outages
+	scopes   map[string]wired // by watch
+	named    []string         // interfaces of watches, and to listen on
+	problems []problemPlan    // of the interfaces of watches, at the start
+	log      *slog.Logger
 
 	used  map[string]bool      // interfaces that led to a watch at the last look
 	noWay map[string]time.Time // since when to which watch
 }
 
+// wired are addresses that are reached over a wire, by an interface, "" for any.
+type wired struct {
+	addrs config.AddrSet
+	via   string
+}
+
 func newWayfinder(cfg *config.Config, net *network, log *slog.Logger) *wayfinder {
-	f := &wayfinder{routes: net.routes, outages: net.outages, scopes: map[string]config.AddrSet{}, log: log,
-		used: map[string]bool{}, noWay: map[string]time.Time{}}
+	f := &wayfinder{routes: net.routes, outages: net.outages, scopes: map[string]wired{}, log: log,
+		problems: net.interfaceProblems(cfg), used: map[string]bool{}, noWay: map[string]time.Time{}}
 	for i := range cfg.Watches {
 		w := &cfg.Watches[i]
 		if _, far := cfg.Scope(w).SplitLoopback(); far.Len() > 0 {
-			f.scopes[w.Name] = far
+			f.scopes[w.Name] = wired{far, w.Interface}
+			if w.Interface != "" {
+				f.named = append(f.named, w.Interface)
+			}
 		}
 	}
 	if listens(cfg) && net.capture == nil {
-		f.listens = cfg.Passive.Interfaces
+		f.named = append(f.named, cfg.Passive.Interfaces...)
 	}
 	return f
 }
@@ -61,6 +71,9 @@ func (f *wayfinder) Run(ctx context.Context, ready func()) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	f.look(time.Now())
+	for _, p := range f.problems {
+		f.log.Warn("the interface of a watch does not serve", "watch", p.Watch, "reason", p.Reason)
+	}
 	ready()
 	for {
 		select {
@@ -93,7 +106,7 @@ func (f *wayfinder) look(now time.Time) {
 	}
 	led := map[string]bool{}
 	for name, scope := range f.scopes {
-		links, noWay := reached(f.routes, scope)
+		links, noWay := reached(f.routes, scope.addrs, scope.via)
 		maps.Copy(led, links)
 		f.watch(name, noWay, now)
 	}
@@ -103,7 +116,7 @@ func (f *wayfinder) look(now time.Time) {
 	for name := range led {
 		f.outages.set(name, whyNot(there, name))
 	}
-	for _, name := range f.listens {
+	for _, name := range f.named {
 		f.outages.set(name, whyNot(there, name))
 	}
 	for _, name := range f.outages.names() {
@@ -121,7 +134,7 @@ func (f *wayfinder) look(now time.Time) {
 func whyNot(there map[string]route.Interface, name string) string {
 	switch i, ok := there[name]; {
 	case !ok:
-		return "interface is gone"
+		return "there is no such interface"
 	case !i.Admin:
 		return "interface is down"
 	case !i.Up:
@@ -137,7 +150,7 @@ func (f *wayfinder) needless(name string, led map[string]bool) bool {
 		_, lost := f.noWay[watch]
 		return !lost
 	}
-	if slices.Contains(f.listens, name) || len(f.noWay) > 0 {
+	if slices.Contains(f.named, name) || len(f.noWay) > 0 {
 		return false
 	}
 	_, leads := led[name]

@@ -109,6 +109,8 @@ type Watch struct {
 	// Heard is told the address of each service that is known, when it is read or
 	// was visited; may be nil.
 	Heard func(netip.Addr)
+	// Target says how an address was reached; may be nil.
+	Target func(netip.Addr) Reach
 	// Contains says whether the endpoint is still in the watch's scope.
 	Contains func(a netip.Addr, t probes.Transport, port uint16) bool
 }
@@ -135,8 +137,6 @@ type Config struct {
 	// Careful is told which hosts are to be granted less, and which no more;
 	// may be nil.
 	Careful func(a netip.Addr, on bool)
-	// Target says how an address was reached; may be nil.
-	Target func(netip.Addr) Reach
 	// Fingerprint writes down what no signature explains of an observation, ""
 	// for what one does; may be nil.
 	Fingerprint func(*probes.Observation) string

@@ -50,7 +50,8 @@ type Contact struct {
 	Source    uint16     `json:"source_port"`
 	Port      uint16     `json:"port"`
 	Said      []string   `json:"sent,omitempty"`
-	Why       string     `json:"end,omitempty"` // "" when we ended it
+	Why       string     `json:"end,omitempty"`       // "" when we ended it
+	Interface string     `json:"interface,omitempty"` // that it was bound to, if to any
 }
 
 // A Swept is a sweep whose addresses hold the one that was asked about.
@@ -64,6 +65,7 @@ type Swept struct {
 	Targets   uint64     `json:"targets,omitempty"`      // endpoints, of all its addresses
 	Tries     uint64     `json:"tries,omitempty"`        // packets or connects, to all of them
 	Why       string     `json:"end,omitempty"`          // absent: complete
+	Interface string     `json:"interface,omitempty"`    // that it was bound to, if to any
 }
 
 // A Span is a time in which the log was kept.
@@ -137,7 +139,7 @@ func openReader(ctx context.Context, path string) (*sql.DB, error) {
 }
 
 func (a *Answer) findContacts(ctx context.Context, db *sql.DB, from, to int64, most int) error {
-	rows, err := db.QueryContext(ctx, `select begun, ended, port, transport, local, source, said, why from contacts
+	rows, err := db.QueryContext(ctx, `select begun, ended, port, transport, local, source, said, why, interface from contacts
 		where addr = ? and begun <= ? and ended >= ? order by begun desc limit ?`, a.Addr.AsSlice(), to, from, most+1)
 	if err != nil {
 		return err
@@ -148,7 +150,7 @@ func (a *Answer) findContacts(ctx context.Context, db *sql.DB, from, to int64, m
 		var begun, ended int64
 		var local []byte
 		var said string
-		if err := rows.Scan(&begun, &ended, &c.Port, &c.Transport, &local, &c.Source, &said, &c.Why); err != nil {
+		if err := rows.Scan(&begun, &ended, &c.Port, &c.Transport, &local, &c.Source, &said, &c.Why, &c.Interface); err != nil {
 			return err
 		}
 		c.Begun, c.Ended, c.Said = time.UnixMicro(begun), time.UnixMicro(ended), strings.Fields(said)
@@ -163,7 +165,7 @@ func (a *Answer) findContacts(ctx context.Context, db *sql.DB, from, to int64, m
 }
 
 func (a *Answer) findSweeps(ctx context.Context, db *sql.DB, from, to int64) error {
-	rows, err := db.QueryContext(ctx, `select begun, ended, method, transport, addrs, ports, sources, targets, tries, why
+	rows, err := db.QueryContext(ctx, `select begun, ended, method, transport, addrs, ports, sources, targets, tries, why, interface
 		from sweeps where begun <= ? and coalesce(ended, ?) >= ? order by begun`, to, to, from)
 	if err != nil {
 		return err
@@ -174,7 +176,7 @@ func (a *Answer) findSweeps(ctx context.Context, db *sql.DB, from, to int64) err
 		var begun int64
 		var ended sql.NullInt64
 		var addrs string
-		if err := rows.Scan(&begun, &ended, &s.Method, &s.Transport, &addrs, &s.Ports, &s.Sources, &s.Targets, &s.Tries, &s.Why); err != nil {
+		if err := rows.Scan(&begun, &ended, &s.Method, &s.Transport, &addrs, &s.Ports, &s.Sources, &s.Targets, &s.Tries, &s.Why, &s.Interface); err != nil {
 			return err
 		}
 		if !ContainsAddr(addrs, a.Addr) {

@@ -43,9 +43,15 @@ const (
 	closeWithin = 5 * time.Second // for what waits at the end
 )
 
-// schemaVersion is that of the file. One with another is begun anew: it is a
-// log, not the inventory.
-const schemaVersion = 1
+// schemaVersion is that of the file. One of the version before is completed, and
+// one with another begun anew: it is a log, not the inventory.
+const schemaVersion = 2
+
+// complete adds what a file of schema 1 lacks.
+const complete = `
+alter table contacts add column interface text not null default '';
+alter table sweeps add column interface text not null default '';
+`
 
 // applicationID is "SOsn" in the file's header.
 const applicationID = 0x534f736e
@@ -55,13 +61,15 @@ const schema = `
 create table runs (begun integer primary key, alive integer not null, ended integer) strict;
 create table contacts (
 	begun integer not null, ended integer not null, addr blob not null, port integer not null,
-	transport text not null, local blob, source integer not null, said text not null, why text not null
+	transport text not null, local blob, source integer not null, said text not null, why text not null,
+	interface text not null default ''
 ) strict;
 create index contacts_of on contacts (addr, begun);
 create table sweeps (
 	id integer primary key, begun integer not null, ended integer, method text not null,
 	transport text not null, addrs text not null, ports text not null, sources text not null,
-	targets integer not null, tries integer not null, why text not null
+	targets integer not null, tries integer not null, why text not null,
+	interface text not null default ''
 ) strict;
 create table gaps (at integer not null, lost integer not null, why text not null) strict;
 create table pruned (one integer primary key check (one = 1), until integer not null) strict;
@@ -83,6 +91,7 @@ type Sweep struct {
 	Addrs     string // ranges, separated by blanks, see [ContainsAddr]
 	Ports     string // as in the configuration
 	Sources   string // ports that it sends from; "" for any
+	Interface string // that it was bound to; "" for none
 }
 
 // A Log is open for writing. Its methods may be called by any goroutine, do not
@@ -174,6 +183,8 @@ func (l *Log) begin(ctx context.Context) error {
 	case tables == 0:
 		_, err = l.db.ExecContext(ctx, fmt.Sprintf("begin; %s pragma application_id = %d; pragma user_version = %d; commit",
 			schema, applicationID, schemaVersion))
+	case id == applicationID && version == schemaVersion-1:
+		_, err = l.db.ExecContext(ctx, fmt.Sprintf("begin; %s pragma user_version = %d; commit", complete, schemaVersion))
 	case id != applicationID || version != schemaVersion:
 		return &unreadableError{fmt.Sprintf("it has schema %d of %#x, this program knows %d", version, id, schemaVersion)}
 	}

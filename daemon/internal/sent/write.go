@@ -116,7 +116,7 @@ func putContacts(ctx context.Context, tx *sql.Tx, contacts []visitor.Contact) (e
 	if len(contacts) == 0 {
 		return nil
 	}
-	insert, err := tx.PrepareContext(ctx, "insert into contacts values (?, ?, ?, ?, ?, ?, ?, ?, ?)")
+	insert, err := tx.PrepareContext(ctx, "insert into contacts values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func putContacts(ctx context.Context, tx *sql.Tx, contacts []visitor.Contact) (e
 			local = a.AsSlice()
 		}
 		if _, err := insert.ExecContext(ctx, c.Begun.UnixMicro(), c.Ended.UnixMicro(), c.Remote.Addr().Unmap().AsSlice(),
-			c.Remote.Port(), string(c.Transport), local, c.Local.Port(), strings.Join(c.Said, " "), reasonOf(c.End)); err != nil {
+			c.Remote.Port(), string(c.Transport), local, c.Local.Port(), strings.Join(c.Said, " "), reasonOf(c.End), c.Interface); err != nil {
 			return err
 		}
 	}
@@ -150,8 +150,8 @@ func reasonOf(err error) string {
 
 func (c *sweepChange) put(ctx context.Context, tx *sql.Tx) error {
 	if s := c.begins; s != nil {
-		_, err := tx.ExecContext(ctx, "insert into sweeps values (?, ?, null, ?, ?, ?, ?, ?, 0, 0, '')",
-			c.id, c.at.UnixMicro(), s.Method, s.Transport, s.Addrs, s.Ports, s.Sources)
+		_, err := tx.ExecContext(ctx, "insert into sweeps values (?, ?, null, ?, ?, ?, ?, ?, 0, 0, '', ?)",
+			c.id, c.at.UnixMicro(), s.Method, s.Transport, s.Addrs, s.Ports, s.Sources, s.Interface)
 		return err
 	}
 	_, err := tx.ExecContext(ctx, "update sweeps set ended = ?, targets = ?, tries = ?, why = ? where id = ?",

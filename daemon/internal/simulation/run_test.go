@@ -113,9 +113,9 @@ func (p *play) start() {
 		plan.Ports = append(plan.Ports, port)
 	}
 	s := sensor.New(sensor.Config{Inventory: quietStore{p.store}, Visits: 60, HostVisits: 1, Quarantine: sensor.DefaultQuarantine, Alike: rules.AlikeEndpoints,
-		Now: time.Now, Log: log, Seed: 5, Target: p.w.target, Orders: p,
+		Now: time.Now, Log: log, Seed: 5, Orders: p,
 		Watches: []sensor.Watch{{Name: "lan", Zone: "default", VerifyEvery: verifyEvery,
-			Sweeper: p.w, Looker: p.w, Visitor: p.w,
+			Sweeper: p.w, Looker: p.w, Visitor: p.w, Target: p.w.target,
 			Contains: func(a netip.Addr, t probes.Transport, port uint16) bool {
 				_, in := list.Index(a)
 				return in && t == probes.TCP && port <= p.ports
