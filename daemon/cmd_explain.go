@@ -16,9 +16,11 @@ func newExplainCommand() *cobra.Command {
 		Use:   "explain ENDPOINT",
 		Short: "Tell what is known of an endpoint and why, or what was sent to an address",
 		Long: `Asks the running daemon about an endpoint: which watch asks it, what is believed
-of it, by which answer and which line of the database, and which came next, the
-probes that are asked in their order and why others are not, what was told of it,
-and when it is asked next.
+of it, by which answer and which line of the database, and which came next, what
+the other probes drew where no line explains it, the probes that are asked in their
+order and why others are not, what was told of it, and when it is asked next. Of
+each answer 900 bytes are kept, and of all as many as fit into a fingerprint; -o
+json shows them whole.
 
 With --sent, tells instead what this sensor sent to an address: every conversation of a
 visit with its own port and the probes that were sent, and every sweep that the

@@ -65,6 +65,7 @@ func writeExplanation(w io.Writer, x *control.Explanation, now time.Time) error 
 		line("confirming", "%s (cause %s): %d agreeing visits since %s say %s", p.Action, p.Cause, p.Agreeing, stamp(p.Since), identityText(p.Is))
 	}
 	writeLines(line, x)
+	writeAnswers(line, x)
 	writeNext(line, x.Next, now)
 	if err := t.Flush(); err != nil {
 		return err
@@ -112,6 +113,26 @@ func writeLines(line func(name, format string, args ...any), x *control.Explanat
 	}
 	if l.Stale {
 		line("database", "another one named it; the lines are those of today's")
+	}
+}
+
+// maxAnswerShown is how many bytes of one answer are shown to people: a line or two
+// of a terminal, where most are printable.
+const maxAnswerShown = 100
+
+// writeAnswers says what the other probes drew, a line each.
+func writeAnswers(line func(name, format string, args ...any), x *control.Explanation) {
+	for i := range x.Answers {
+		a := &x.Answers[i]
+		if l := x.Lines; l != nil && l.Probe == a.Probe {
+			continue // it is shown with its line
+		}
+		begins := a.Answer[:min(len(a.Answer), maxAnswerShown)]
+		line("drew", "by %s, %d bytes: \"%s\"%s", a.Probe, a.Length, begins,
+			map[bool]string{true: " (cut)"}[len(begins) < a.Length])
+	}
+	if x.Full {
+		line("drew", "no room was left for what further probes drew")
 	}
 }
 

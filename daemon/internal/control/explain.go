@@ -54,12 +54,22 @@ type Explanation struct {
 	Unverified   bool      `json:"unverified,omitempty"`
 	Unstable     bool      `json:"unstable,omitempty"`
 
-	Lines   *Lines           `json:"lines,omitempty"` // of the database, that explain the answer
+	Lines   *Lines           `json:"lines,omitempty"`   // of the database, that explain the answer
+	Answers []Answer         `json:"answers,omitempty"` // what each probe drew, where no hard line explains it
+	Full    bool             `json:"full,omitempty"`    // there was no room for further answers
 	Ladder  []Rung           `json:"ladder"`
 	History []inventory.Past `json:"history"` // the newest first
 	Next    *Next            `json:"next,omitempty"`
 
 	asked []string // probes, in all visits
+}
+
+// An Answer is what one probe drew, secrets blotted out.
+type Answer struct {
+	Probe  string        `json:"probe"`
+	Tunnel probes.Tunnel `json:"tunnel,omitempty"`
+	Answer probes.Bytes  `json:"answer"` // up to [probes.MaxAnswerData] bytes of it
+	Length int           `json:"length"` // of the whole
 }
 
 // Pending is what was seen, and is not believed yet.
@@ -156,6 +166,12 @@ func (x *Explanation) tell(g *Generation, e *inventory.Endpoint) {
 	if p := e.Pending; p != nil {
 		x.Pending = &Pending{p.Action, p.Cause, inventory.Shown(&p.Candidate), p.Agreeing.Count, p.Agreeing.First}
 	}
+	drawn, full := inventory.Drawn(&e.Current)
+	for _, a := range drawn {
+		a = inventory.ShownAnswer(a)
+		x.Answers = append(x.Answers, Answer{a.Probe, a.Tunnel, a.Data, a.Length})
+	}
+	x.Full = full
 	x.Lines = linesOf(g.Database, e.Key.Transport, &e.Current)
 	x.asked = e.Asked
 }

@@ -9,11 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"sonde/daemon/internal/event"
 	"sonde/daemon/internal/inventory"
 	"sonde/daemon/internal/schedule"
 	"sonde/daemon/internal/sensor"
 	"sonde/probes"
+	"sonde/probes/fingerprint"
 	"sonde/probes/session"
 )
 
@@ -79,6 +82,33 @@ func TestExplain(t *testing.T) {
 	}
 	if len(x.History) == 0 || x.History[0].Action != event.ServiceBaseline {
 		t.Errorf("history %+v", x.History)
+	}
+}
+
+// TestExplainWhatProbesDrew: of a service that no line explains each probe's answer
+// is shown, without secrets.
+func TestExplainWhatProbesDrew(t *testing.T) {
+	b := newBench(t)
+	b.gen.Database = builtin(t)
+	page := []byte("ODD/1 Set-Cookie: id=verysecret; path=/\r\n")
+	o := probes.Observation{Addr: netip.MustParseAddr("192.0.2.1"), Port: 22, Transport: probes.TCP, State: probes.Open,
+		Outcome: probes.OutcomeAnswered, Strength: probes.Unmatched, At: time.Now(), Database: b.gen.Database.Hash,
+		Evidence: &probes.Evidence{Probe: "GetRequest", Answer: page},
+		Answers: []probes.Answer{{Probe: "NULL", Data: []byte("odd\n"), Length: 4},
+			{Probe: "GetRequest", Data: page, Length: 1000}}}
+	o.Fingerprint = fingerprint.Of(&o, fingerprint.Settings{})
+	k := event.Key{Zone: "default", Addr: o.Addr, Transport: probes.TCP, Port: 22}
+	if _, err := b.store.Apply(t.Context(), []inventory.Visit{{Key: k, Watch: "lan", Method: "connect", Observation: o, At: o.At, Found: true}}); err != nil {
+		t.Fatal(err)
+	}
+	var x Explanation
+	if err := b.reader().Get(t.Context(), "/v1/explain", url.Values{"endpoint": {"192.0.2.1:22"}}, &x); err != nil {
+		t.Fatal(err)
+	}
+	want := []Answer{{Probe: "NULL", Answer: []byte("odd\n"), Length: 4},
+		{Probe: "GetRequest", Answer: []byte("ODD/1 Set-Cookie: id=**********; path=/\r\n"), Length: 1000}}
+	if diff := cmp.Diff(want, x.Answers); diff != "" || x.Full {
+		t.Errorf("full %t\n%s", x.Full, diff)
 	}
 }
 

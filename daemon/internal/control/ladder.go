@@ -76,6 +76,11 @@ const (
 	RungNever = "never" // for the reason given
 )
 
+// drew says that a probe drew an answer, as the listening does, which asks nothing.
+func (x *Explanation) drew(probe string) bool {
+	return slices.ContainsFunc(x.Answers, func(a Answer) bool { return a.Probe == probe })
+}
+
 // climb says which probes are asked, in their order, and why others are not.
 func (x *Explanation) climb(db *probes.Database, k event.Key, m *Manner) {
 	tunnel := probes.NoTunnel
@@ -88,7 +93,7 @@ func (x *Explanation) climb(db *probes.Database, k event.Key, m *Manner) {
 		switch {
 		case p.Name == won:
 			r.State, r.Why = RungWon, ""
-		case slices.Contains(x.asked, p.Name):
+		case slices.Contains(x.asked, p.Name) || x.drew(p.Name):
 			r.State, r.Why = RungAsked, ""
 		case why != "":
 			r.State = RungNever

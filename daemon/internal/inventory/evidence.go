@@ -7,6 +7,7 @@ import (
 
 	"sonde/daemon/internal/event"
 	"sonde/probes"
+	"sonde/probes/fingerprint"
 )
 
 // eventEvidence is evidence as an event may carry it: the answer cut to
@@ -22,6 +23,25 @@ func eventEvidence(in *probes.Evidence) *probes.Evidence {
 	}
 	e.Answer = scrub(e.Answer)
 	return &e
+}
+
+// Drawn gives what the probes drew from a service that no line explains, in the
+// order asked, and whether there was no room for more. It is what the fingerprint
+// holds: up to [probes.MaxAnswerData] bytes of each answer, and as many answers as
+// have room in it. Of a service with a hard match the evidence is all there is.
+func Drawn(o *probes.Observation) (list []probes.Answer, full bool) {
+	list, full, err := fingerprint.Answers(o.Fingerprint)
+	if err != nil {
+		return nil, false // of a later program, in a form of its own
+	}
+	return list, full
+}
+
+// ShownAnswer is an answer as it may be shown to those who may not read the state
+// itself: secrets blotted out.
+func ShownAnswer(a probes.Answer) probes.Answer {
+	a.Data = scrub(a.Data)
+	return a
 }
 
 // secrets finds what an answer may hold of a session: the values of cookies

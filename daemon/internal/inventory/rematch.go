@@ -15,7 +15,7 @@ type Matcher struct {
 	Database string // its hash
 	Engine   string // changes whenever the program's matching may have changed
 	// Again gives the observation as it would be today, judged by its evidence
-	// alone, or false where that does not tell.
+	// and Answers alone, or false where those do not tell.
 	Again func(was *probes.Observation) (probes.Observation, bool)
 }
 
@@ -203,7 +203,9 @@ func (r *rejudged) one(was probes.Observation) probes.Observation {
 	if !was.Addr.IsValid() {
 		return was // a candidate has no identity yet
 	}
-	now, ok := r.by.Again(&was)
+	stored := was
+	stored.Answers, _ = Drawn(&was)
+	now, ok := r.by.Again(&stored)
 	if !ok {
 		r.unable++
 		return was

@@ -14,6 +14,8 @@ import (
 	"sonde/daemon/internal/event"
 	"sonde/match"
 	"sonde/probes"
+	"sonde/probes/fingerprint"
+	"sonde/probes/session"
 )
 
 // matcherOf is a database that says of an answer what lines says of it: the
@@ -255,5 +257,49 @@ func TestRematchGoesOn(t *testing.T) {
 	}
 	if len(told) != all || asked != all {
 		t.Errorf("%d of %d were told, %d asked", len(told), all, asked)
+	}
+}
+
+// TestRematchOfWhatOtherProbesDrew: the answers of a service that no line explains
+// are stored with it, each by its probe, and a line for one of them explains it.
+func TestRematchOfWhatOtherProbesDrew(t *testing.T) {
+	load := func(lines string) *probes.Database {
+		db, err := probes.Load(probes.Source{Name: "one.probes",
+			Data: []byte("Probe TCP NULL q||\nProbe TCP Ask q|ask\\r\\n|\n" + lines)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return db
+	}
+	db := load("")
+	v := plainVisit()
+	o := &v.Observation
+	o.Identity, o.Strength, o.Probe, o.Rule, o.Database = match.Identity{}, probes.Unmatched, "", "", db.Hash
+	o.Evidence = &probes.Evidence{Probe: "NULL", Database: db.Hash, Answer: []byte("who are you? say it again")}
+	o.Answers = []probes.Answer{{Probe: "NULL", Data: o.Evidence.Answer, Length: len(o.Evidence.Answer)},
+		{Probe: "Ask", Data: []byte("\x00Thing 2\r\n"), Length: 10}}
+	o.Fingerprint = fingerprint.Of(o, fingerprint.Settings{})
+	want := o.Answers
+	s := openStore(t, t.TempDir(), newClock())
+	mustApply(t, s, v)
+	e := endpoints(t, s.Reader, Filter{})[0]
+	if got, full := Drawn(&e.Current); full || cmp.Diff(want, got) != "" {
+		t.Errorf("full %t, %s", full, cmp.Diff(want, got))
+	}
+	db = load("# id: thing\nmatch thing m|^\\0Thing (\\d)| p/Thing/ v/$1/\n")
+	done, err := s.Rematch(t.Context(), Matcher{Database: db.Hash, Engine: "e",
+		Again: func(was *probes.Observation) (probes.Observation, bool) {
+			return session.Again(match.NewScratch(), db, was)
+		}})
+	if err != nil || done.Told != 1 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	told := allEvents(t, s.Reader)[1]
+	if told.Action != event.ServiceReclassified || told.Cause != event.CauseDatabase || told.Endpoint.Product != "Thing" ||
+		told.Evidence == nil || told.Evidence.Probe != "Ask" || told.Evidence.Rule != "thing" {
+		t.Errorf("told %+v", told)
+	}
+	if e = endpoints(t, s.Reader, Filter{})[0]; e.Current.Probe != "Ask" || e.Current.Fingerprint != "" {
+		t.Errorf("known by %s, with the fingerprint %q", e.Current.Probe, e.Current.Fingerprint)
 	}
 }
