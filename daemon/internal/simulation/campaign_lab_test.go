@@ -56,8 +56,8 @@ func TestCampaign(t *testing.T) {
 	s := &c.count
 	t.Logf("events by action: %v", s.byAction)
 	t.Logf("starts of the daemon: %d, of these after SIGKILL: %d", c.d.lives, c.d.kills)
-	fmt.Printf("campaign: rounds=%d changes=%d told=%d missed=%d doubled=%d false=%d\n",
-		n, s.changes, s.told, s.missed, s.doubled, s.wrong)
+	fmt.Printf("campaign: rounds=%d changes=%d told=%d missed=%d doubled=%d false=%d lab_own=%d\n",
+		n, s.changes, s.told, s.missed, s.doubled, s.wrong, s.own)
 }
 
 // A campaign is the ground, the daemon, and what is to be told.
@@ -71,17 +71,21 @@ type campaign struct {
 	read  int64 // of the event file
 
 	watched  scope
+	renewing *renewing
 	unproven bool // the first database is in use
 	ca       *authority
 	was      map[string]handler
 }
 
 // A scope is what the lab has.
-type scope struct{ tcp, udp string }
+type scope struct {
+	tcp, udp string
+	renewing []netip.AddrPort // whose certificates are others from time to time
+}
 
 func newCampaign(t *testing.T) *campaign {
 	sc := labScope(t)
-	c := &campaign{g: newGround(t), watched: sc, unproven: true, seen: map[event.Action]int{}, was: map[string]handler{},
+	c := &campaign{g: newGround(t), watched: sc, renewing: newRenewing(t, sc.renewing), unproven: true, seen: map[event.Action]int{}, was: map[string]handler{},
 		ca: newAuthority(t, "CA 1")}
 	c.ledger = ledger{t: t, begun: time.Now()}
 	c.count.byAction = map[event.Action]int{}
@@ -122,21 +126,27 @@ func labScope(t *testing.T) scope {
 		t.Fatal(err)
 	}
 	var all []struct {
-		Box, Proto string
-		Port       int
+		Box, Proto, TLS string
+		Addr            netip.Addr
+		Port            uint16
 	}
 	if err := json.Unmarshal(data, &all); err != nil || len(all) == 0 {
 		t.Fatalf("the lab's list of servers: %d entries, %v", len(all), err)
 	}
+	var sc scope
 	ports := map[string]map[string]bool{"tcp": {}, "udp": {}}
 	for _, e := range all {
 		if e.Box == oneClient && e.Proto == "tcp" {
 			continue
 		}
-		ports[e.Proto][strconv.Itoa(e.Port)] = true
+		ports[e.Proto][strconv.Itoa(int(e.Port))] = true
+		if e.Box == renewsItself && e.TLS == "yes" {
+			sc.renewing = append(sc.renewing, netip.AddrPortFrom(e.Addr, e.Port))
+		}
 	}
 	join := func(m map[string]bool) string { return strings.Join(slices.Sorted(maps.Keys(m)), ",") }
-	return scope{join(ports["tcp"]), join(ports["udp"])}
+	sc.tcp, sc.udp = join(ports["tcp"]), join(ports["udp"])
+	return sc
 }
 
 // configure writes the configuration, in which all times are a thirtieth of the
@@ -227,6 +237,7 @@ func (c *campaign) now() time.Duration { return time.Since(c.begun).Round(time.M
 
 // follow counts what was told since.
 func (c *campaign) follow() {
+	c.expectRenewed()
 	var list []event.Event
 	list, c.read = c.d.tail(c.read)
 	for i := range list {
