@@ -172,7 +172,9 @@ func (d *decision) tellChange(a event.Action, c event.Cause, was *probes.Observa
 
 // unsure handles a visit that could not confirm the identity.
 func (d *decision) unsure() {
-	d.ask()
+	if d.says == probes.OutcomeAnswered {
+		d.ask() // else nothing came, whatever was asked
+	}
 	d.missed()
 	if d.Status == Present {
 		d.age()

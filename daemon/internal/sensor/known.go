@@ -120,7 +120,9 @@ func (s *Sensor) learn(v *inventory.Visit, after inventory.Standing) {
 	}
 	switch o.Strength {
 	case probes.Hard:
-		k.remembered = session.Recall(o)
+		if after.Next.Why != inventory.ConfirmChanged || !k.missed(o) {
+			k.remembered = session.Recall(o)
+		}
 	case probes.Soft:
 		// A better probe that was not answered this once must be asked again.
 		if k.remembered.Probe == "" || k.remembered.Soft != "" {
@@ -140,6 +142,14 @@ func (s *Sensor) learn(v *inventory.Visit, after inventory.Standing) {
 		k.verified = s.clock.Ago(after.Verified)
 	}
 	s.place(v.Key, &k, after)
+}
+
+// missed says that a visit asked for what is believed first, and was answered by
+// another probe. While that is confirmed the visits ask so again: where an answer
+// was lost, what the other probe draws would else confirm itself.
+func (k *known) missed(o *probes.Observation) bool {
+	was := k.remembered.Probe
+	return was != "" && was != o.Probe && slices.Contains(o.Asked, was)
 }
 
 // place keeps an endpoint that is there, or may be, and schedules its next

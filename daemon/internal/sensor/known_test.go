@@ -85,6 +85,33 @@ func TestShutServerIsRemembered(t *testing.T) {
 	}
 }
 
+// TestBelievedProbeIsAskedWhileAChangeIsConfirmed: one lost answer to it is not
+// confirmed by visits that ask nothing but the probe that came next.
+func TestBelievedProbeIsAskedWhileAChangeIsConfirmed(t *testing.T) {
+	s := New(configOf(newWorld(t, 53), newStore(newWorld(t, 53))))
+	soon := inventory.Next{At: time.Now().Add(time.Second), Why: inventory.ConfirmChanged}
+	for i, step := range []struct {
+		probe string
+		asked []string
+		next  inventory.Next
+		want  string
+	}{
+		{"Stun", []string{"Stun"}, inventory.Next{}, "Stun"},
+		{"DTLS", []string{"Stun", "DTLS"}, soon, "Stun"},
+		{"Stun", []string{"Stun"}, inventory.Next{}, "Stun"},
+		{"DTLS", []string{"Stun", "DTLS"}, soon, "Stun"},
+		{"DTLS", []string{"Stun", "DTLS"}, inventory.Next{}, "DTLS"}, // the third: it was told
+		{"Stun", []string{"Stun"}, soon, "Stun"},                     // all were asked anew, and it came first
+	} {
+		s.learn(&inventory.Visit{Key: keyOf(53), Watch: "lan", Observation: probes.Observation{
+			Outcome: probes.OutcomeAnswered, Strength: probes.Hard, Probe: step.probe, Asked: step.asked}},
+			inventory.Standing{Status: inventory.Present, Next: step.next})
+		if k, _ := s.known.get(keyOf(53)); k.remembered.Probe != step.want {
+			t.Errorf("visit %d: %s is asked first, want %s", i+1, k.remembered.Probe, step.want)
+		}
+	}
+}
+
 // TestLoadingIsNoSleep: a sensor that reads a large inventory at its start was
 // busy, and the machine awake.
 func TestLoadingIsNoSleep(t *testing.T) {
