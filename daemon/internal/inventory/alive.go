@@ -1,26 +1,6 @@
 package inventory
 
-import (
-	"database/sql"
-	"errors"
-	"time"
-
-	"sonde/daemon/internal/event"
-)
-
-// hostAlive tells when a host gave its last sign of life: an accepted
-// connection, an answer or a refusal, at any of its endpoints.
-func (tx *transaction) hostAlive(h event.Host) (time.Time, error) {
-	if at, ok := tx.alive[h]; ok {
-		return at, nil
-	}
-	var n int64
-	err := tx.stmts.alive.QueryRowContext(tx.ctx, h.Zone, h.Addr.String()).Scan(&n)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return time.Time{}, err
-	}
-	return timeOf(n), nil
-}
+import "time"
 
 // maxAliveStep is how far the stored sign of life may lag behind, so that a
 // quiet network does not rewrite it at each visit: small against GoneAfter.

@@ -224,7 +224,12 @@ func (tx *transaction) saveRow(was *row, e *Endpoint) (id int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := tx.stmts.save.QueryRowContext(tx.ctx, columns(e, state)...).Scan(&id); err != nil {
+	if id = was.id; id != 0 && sameButTimes(&was.endpoint, e) {
+		_, err = tx.stmts.saveTimes.ExecContext(tx.ctx, append(timeColumns(e, state), id)...)
+	} else {
+		err = tx.stmts.save.QueryRowContext(tx.ctx, columns(e, state)...).Scan(&id)
+	}
+	if err != nil {
 		return 0, err
 	}
 	return id, tx.saveIdentities(id, was.identities, e)

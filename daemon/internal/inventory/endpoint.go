@@ -123,6 +123,9 @@ type Visit struct {
 	// Held says that too many others look alike, or may: nothing is told to be new,
 	// changed or gone. The store holds on its own account, too.
 	Held bool
+	// Late says that the last complete sweep of the watch is older than promised: a
+	// machine that left its address may be at another one, where nobody has looked.
+	Late bool
 
 	// The rest is filled in by the store from what it knows.
 

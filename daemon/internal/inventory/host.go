@@ -55,7 +55,7 @@ type HostVerdict struct {
 
 // DecideHost says what a host is after a visit to one of its endpoints. It is
 // as pure as Decide. With v.Held a host is not found to be gone, however long
-// it is missing.
+// it is missing. With v.Late what may have moved must be missing twice as long.
 func DecideHost(old Host, v Visit, r Rules) (Host, HostVerdict) {
 	h, verdict := old, HostVerdict{}
 	switch signOfLife(&v) {
@@ -81,16 +81,21 @@ func DecideHost(old Host, v Visit, r Rules) (Host, HostVerdict) {
 		case h.Status == Gone && lasted:
 			h.Back, verdict.Gone, verdict.Quiet = Streak{}, !old.Back.empty(), true
 		case h.Status != Present:
-		case lasted && !v.Held:
-			h.Status, h.Back, verdict.Gone = Gone, Streak{}, true
-		case lasted: // to be judged again, from now on
+		case lasted && v.Held: // to be judged again, from now on
 			h.Missed = Streak{1, v.At, v.At}
+		case lasted && v.Late && h.mayMove() && !h.Missed.holds(r.FilteredVisits, 2*r.GoneAfter):
+			verdict.Next = Next{h.Missed.due(r.FilteredVisits, 2*r.GoneAfter, v.At), ConfirmGone}
+		case lasted:
+			h.Status, h.Back, verdict.Gone = Gone, Streak{}, true
 		case h.Missed.Count < triesEach*atLeastOne(r.FilteredVisits):
 			verdict.Next = Next{h.Missed.due(r.FilteredVisits, r.GoneAfter, v.At), ConfirmGone}
 		}
 	}
 	return h, verdict
 }
+
+// mayMove says that the host's machine would be known again at another address.
+func (h *Host) mayMove() bool { return h.MAC != "" && h.ID.Addr.Is4() }
 
 // outage is how long a host must be without a sign of life, though asked, for
 // the silence of its services to say nothing about each of them. A host that is

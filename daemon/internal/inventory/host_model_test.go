@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 // host was last told of, and looks at all of them again each time.
 type diary struct {
 	rules  Rules
+	mac    bool // its machine would be known at another address
 	gone   bool
 	visits []Visit
 	alive  time.Time
@@ -37,7 +39,11 @@ func (d *diary) wants() (gone, returned bool) {
 	case there:
 		return false, d.gone && enough(signs, d.rules.NewVisits, d.rules.NewSpacing)
 	case silent:
-		return !d.gone && enough(misses, d.rules.FilteredVisits, d.rules.GoneAfter) &&
+		over := d.rules.GoneAfter
+		if d.mac && last.Late && !d.gone {
+			over *= 2
+		}
+		return !d.gone && enough(misses, d.rules.FilteredVisits, over) &&
 			last.At.Sub(d.alive) >= d.rules.GoneAfter && !last.Held, false
 	}
 	return false, false
@@ -48,7 +54,7 @@ func (d *diary) lasting() bool {
 	last := len(d.visits) - 1
 	unheld := *d
 	unheld.visits = append([]Visit(nil), d.visits...)
-	unheld.visits[last].Held = false
+	unheld.visits[last].Held, unheld.visits[last].Late = false, false
 	gone, _ := unheld.wants()
 	return gone
 }
@@ -67,7 +73,8 @@ func (d *diary) take(v Visit) {
 func (d *diary) tell(gone bool) { d.gone, d.visits = gone, d.visits[len(d.visits)-1:] }
 
 func randomSign(r *rand.Rand, likely int) Visit {
-	v := Visit{Key: event.Key{Zone: "z", Transport: probes.TCP, Port: uint16(1 + r.IntN(3))}, Held: r.IntN(20) == 0}
+	v := Visit{Key: event.Key{Zone: "z", Transport: probes.TCP, Port: uint16(1 + r.IntN(3))}, Held: r.IntN(20) == 0,
+		Late: r.IntN(4) == 0}
 	if r.IntN(5) == 0 {
 		v.Key.Transport = probes.UDP
 	}
@@ -96,7 +103,10 @@ func TestDecideHostAgainstTheDiary(t *testing.T) {
 	for seed := range uint64(histories) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		h := Host{Status: Present, Alive: day1}
-		d := &diary{rules: DefaultRules(), alive: day1}
+		d := &diary{rules: DefaultRules(), alive: day1, mac: r.IntN(2) == 0}
+		if h.ID.Addr = netip.MustParseAddr("192.0.2.1"); d.mac {
+			h.MAC = "02:00:00:00:00:01"
+		}
 		at, likely := day1, 50
 		for n := range 60 {
 			if n%12 == 0 {
@@ -106,6 +116,9 @@ func TestDecideHostAgainstTheDiary(t *testing.T) {
 			at = at.Add(time.Duration(1 + r.Int64N(int64(steps[r.IntN(len(steps))]))))
 			v.At = at
 			d.take(v)
+			if d.mac && v.Late && !d.gone && d.lasting() {
+				counts["gone but for late sweeps"]++
+			}
 			wantGone, wantReturned := d.wants()
 			now, verdict := DecideHost(h, v, d.rules)
 			if told := verdict.Gone && !verdict.Quiet; told != wantGone || verdict.Returned != wantReturned {
@@ -128,7 +141,7 @@ func TestDecideHostAgainstTheDiary(t *testing.T) {
 			h = now
 		}
 	}
-	for _, what := range []string{"gone", "returned", "seemed to be back"} {
+	for _, what := range []string{"gone", "returned", "seemed to be back", "gone but for late sweeps"} {
 		if counts[what] < 100 {
 			t.Errorf("%s: %d times only", what, counts[what])
 		}

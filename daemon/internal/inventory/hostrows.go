@@ -26,36 +26,40 @@ func (tx *transaction) host(id event.Host) (Host, error) {
 	if h, ok := tx.hosts[id]; ok {
 		return h, nil
 	}
-	h, err := tx.scanHost(tx.stmts.host.QueryRowContext(tx.ctx, id.Zone, id.Addr.String()))
-	if errors.Is(err, sql.ErrNoRows) {
-		h, err = Host{ID: id}, nil
-	}
+	h, err := scanHost(id, tx.stmts.host.QueryRowContext(tx.ctx, id.Zone, id.Addr.String()))
 	if err != nil {
 		return h, fmt.Errorf("host %s: %w", id, err)
 	}
-	if h.Alive, err = tx.hostAlive(id); err != nil {
-		return h, err
+	if at, ok := tx.alive[id]; ok {
+		h.Alive = at
 	}
 	tx.hosts[id] = h
 	return h, nil
 }
 
-const hostColumns = `zone, addr, watch, status, first_seen, mac, state`
+// hostSQL gives one row, of nulls where nothing is known of the host.
+const hostSQL = `select m.watch, m.status, m.first_seen, m.mac, m.state, h.alive
+	from (select ?1 as zone, ?2 as addr) k
+	left join machines m on m.zone = k.zone and m.addr = k.addr
+	left join hosts h on h.zone = k.zone and h.addr = k.addr`
 
-func (tx *transaction) scanHost(r *sql.Row) (h Host, err error) {
-	var addr, text string
-	var first int64
-	if err := r.Scan(&h.ID.Zone, &addr, &h.Watch, &h.Status, &first, &h.MAC, &text); err != nil {
+func scanHost(id event.Host, r *sql.Row) (Host, error) {
+	h := Host{ID: id}
+	var watch, status, mac, text sql.NullString
+	var first, alive sql.NullInt64
+	if err := r.Scan(&watch, &status, &first, &mac, &text, &alive); err != nil {
 		return h, err
 	}
-	if h.ID.Addr, err = netip.ParseAddr(addr); err != nil {
-		return h, err
+	h.Alive = timeOf(alive.Int64)
+	if !text.Valid {
+		return h, nil
 	}
+	h.Watch, h.Status, h.MAC = watch.String, Status(status.String), mac.String
 	var s hostState
-	if err := json.Unmarshal([]byte(text), &s); err != nil {
+	if err := json.Unmarshal([]byte(text.String), &s); err != nil {
 		return h, err
 	}
-	h.FirstSeen, h.Missed, h.Back = timeOf(first), streakOf(s.Missed), streakOf(s.Back)
+	h.FirstSeen, h.Missed, h.Back = timeOf(first.Int64), streakOf(s.Missed), streakOf(s.Back)
 	h.Out, h.Move, h.Origin, h.Everything = s.Out, s.Move, s.Origin, s.Everything
 	return h, nil
 }
@@ -117,6 +121,14 @@ func (tx *transaction) byMAC(h event.Host, mac string) (*Host, error) {
 	}
 	other, err := tx.host(event.Host{Zone: h.Zone, Addr: found[0]})
 	return &other, err
+}
+
+// elsewhere tells whether the machine of a host was seen at another address, and
+// is about to be told as moved there.
+func (tx *transaction) elsewhere(h *Host) (is bool, err error) {
+	err = tx.conn.QueryRowContext(tx.ctx, `select exists (select 1 from machines
+		where zone = ? and moving = ? and addr <> ?)`, h.ID.Zone, h.MAC, h.ID.Addr.String()).Scan(&is)
+	return is, err
 }
 
 // window counts what the hosts of a watch show alike.

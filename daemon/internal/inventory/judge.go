@@ -30,6 +30,12 @@ func (tx *transaction) meet(h Host, v *Visit, r Rules) (Host, HostVerdict, error
 	}
 	missing := h.Missed.Count > 0
 	now, verdict := DecideHost(h, *v, r)
+	if verdict.Gone && h.mayMove() && !v.Late {
+		if v.Late, err = tx.elsewhere(&h); err != nil {
+			return h, HostVerdict{}, err
+		}
+		now, verdict = DecideHost(h, *v, r)
+	}
 	wasMissing := missing && now.Missed.Count == 0 && now.Status == Present
 	if !verdict.Gone && !wasMissing {
 		if signOfLife(v) == silent { // its services are as missing as many others

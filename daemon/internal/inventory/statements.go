@@ -9,13 +9,12 @@ import (
 
 // statements are the prepared ones of the writing connection.
 type statements struct {
-	load, save, drop            *sql.Stmt
+	load, save, saveTimes, drop *sql.Stmt
 	saveIdentity, cutIdentities *sql.Stmt
 	saveEvidence, cutEvidence   *sql.Stmt
 	dropEvidence                *sql.Stmt
 	saveMark, dropMark, cutMark *sql.Stmt // fingerprints
-	alive, saveAlive            *sql.Stmt
-	host, saveHost              *sql.Stmt
+	host, saveHost, saveAlive   *sql.Stmt
 	knownHosts, missingHosts    *sql.Stmt
 	alikeHosts, alikeEndpoints  *sql.Stmt
 	mass, byMAC, another        *sql.Stmt
@@ -44,6 +43,8 @@ func (s *statements) prepare(ctx context.Context, c *sql.Conn) error {
 				last_visited = excluded.last_visited, last_verified = excluded.last_verified,
 				next_at = excluded.next_at, next_why = excluded.next_why, state = excluded.state
 			returning id`},
+		{&s.saveTimes, `update endpoints set last_seen = ?, last_visited = ?, last_verified = ?,
+			next_at = ?, next_why = ?, state = ? where id = ?`},
 		{&s.drop, `delete from endpoints where id = ?`},
 		{&s.saveIdentity, `insert into identities (endpoint, place, database, observation)
 			values (?, ?, ?, ?) on conflict (endpoint, place) do update set
@@ -60,11 +61,10 @@ func (s *statements) prepare(ctx context.Context, c *sql.Conn) error {
 			on conflict (endpoint, place) do update set text = excluded.text`},
 		{&s.dropMark, `delete from fingerprints where endpoint = ? and place = ?`},
 		{&s.cutMark, `delete from fingerprints where endpoint = ? and place >= ?`},
-		{&s.alive, `select alive from hosts where zone = ? and addr = ?`},
 		{&s.saveAlive, `insert into hosts (zone, addr, alive) values (?1, ?2, ?3)
 			on conflict (zone, addr) do update set alive = excluded.alive
 			where abs(excluded.alive - alive) >= ?4`},
-		{&s.host, `select ` + hostColumns + ` from machines where zone = ? and addr = ?`},
+		{&s.host, hostSQL},
 		{&s.saveHost, `insert into machines (zone, addr, watch, status, first_seen, mac, moving, missed, state)
 			values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (zone, addr) do update set
 				watch = excluded.watch, status = excluded.status, first_seen = excluded.first_seen,
@@ -108,8 +108,8 @@ func (s *statements) prepare(ctx context.Context, c *sql.Conn) error {
 // close gives the statements back; the connection would do so as well.
 func (s *statements) close() {
 	var errs []error
-	for _, st := range []*sql.Stmt{s.load, s.save, s.drop, s.saveIdentity, s.cutIdentities,
-		s.saveEvidence, s.dropEvidence, s.cutEvidence, s.saveMark, s.dropMark, s.cutMark, s.alive, s.saveAlive,
+	for _, st := range []*sql.Stmt{s.load, s.save, s.saveTimes, s.drop, s.saveIdentity, s.cutIdentities,
+		s.saveEvidence, s.dropEvidence, s.cutEvidence, s.saveMark, s.dropMark, s.cutMark, s.saveAlive,
 		s.host, s.saveHost, s.knownHosts, s.missingHosts, s.alikeHosts, s.alikeEndpoints, s.mass, s.byMAC, s.another,
 		s.saveLikeness, s.signTold,
 		s.outbox, s.history, s.meta} {

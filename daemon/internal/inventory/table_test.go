@@ -347,6 +347,8 @@ func (r *tableReader) set(v *Visit, key, value string) {
 		v.Crowd, _ = strconv.Atoi(value)
 	case "why":
 		o.Reason = value
+	case "late":
+		v.Late = true
 	case "unsynced":
 		v.Unsynced = true
 	case "answer":

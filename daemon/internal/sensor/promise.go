@@ -106,10 +106,16 @@ func (s *Sensor) judge(ctx context.Context) {
 				map[string]int{"known": t.known, "overdue": t.overdue})
 		}
 		if every := w.discoverEvery(); every > 0 && !now.Before(k.discoverFrom) {
-			v := k.discover.Judge(now, t.sweepAge < 0 || t.sweepAge > 2*every, 0)
+			v := k.discover.Judge(now, s.late(w, now), 0)
 			s.tellPromise(ctx, v, w, discoverPromise, every, t.sweepAge, map[string]int{})
 		}
 	}
+}
+
+// late says that the last complete sweeps of the watch are older than promised.
+func (s *Sensor) late(w *Watch, now time.Time) bool {
+	every, age := w.discoverEvery(), s.sweepAge(w, now)
+	return every > 0 && (age < 0 || age > 2*every)
 }
 
 // discoverEvery is the promise of discovery, 0 without any.

@@ -17,7 +17,8 @@ type Reach struct {
 func (s *Sensor) visitOf(f *flight, crowds map[hostID]int) inventory.Visit {
 	v := inventory.Visit{Key: f.key, Watch: f.watch.Name,
 		Method: methodOf(f.watch, f.key.Transport), Observation: *f.seen, At: f.seen.At,
-		Found: f.debt != nil, Crowd: crowds[hostOf(f.key)], Held: s.awaits(f.key) || s.firstIsHeld(f)}
+		Found: f.debt != nil, Crowd: crowds[hostOf(f.key)], Held: s.awaits(f.key) || s.firstIsHeld(f),
+		Late: s.late(f.watch, s.now())}
 	if f.watch.Target != nil {
 		r := f.watch.Target(f.key.Addr)
 		v.Way, v.MAC, v.VLAN = r.Way, r.MAC, r.VLAN

@@ -3,6 +3,7 @@ package sensor
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"sonde/daemon/internal/event"
 	"sonde/probes"
@@ -20,8 +21,20 @@ func TestVisitTellsItsSurroundings(t *testing.T) {
 		return event.Key{Zone: watch.Zone, Addr: netip.MustParseAddr("127.0.0.1"), Transport: probes.TCP, Port: port}
 	}
 	f := &flight{key: key(1), watch: watch, seen: &probes.Observation{}}
+	if !s.visitOf(f, nil).Late {
+		t.Error("no sweep was ever complete, and the watch is not late")
+	}
 	if v := s.visitOf(f, s.crowds()); v.Way != "eth0" || v.MAC != "02:00:00:00:00:01" || v.VLAN != 10 || v.Crowd != 0 {
 		t.Errorf("reached by %q of %q, crowd %d", v.Way, v.MAC, v.Crowd)
+	}
+	began := func(ago time.Duration) { s.last[sweepID(watch, &watch.Sweeps[0])] = s.now().Add(-ago) }
+	for _, c := range []struct {
+		ago  time.Duration
+		want bool
+	}{{watch.discoverEvery(), false}, {2*watch.discoverEvery() + time.Minute, true}} {
+		if began(c.ago); s.visitOf(f, nil).Late != c.want {
+			t.Errorf("the last sweep began %v ago: late is %t", c.ago, !c.want)
+		}
 	}
 	for port := range uint16(20) {
 		s.owed[key(2+port)] = &debt{}
