@@ -87,7 +87,8 @@ func (d *Drain) Run(ctx context.Context, ready func()) (err error) {
 		s.tellSteps(d.turn.Begin)
 	}
 	d.DownAfter = cmp.Or(d.DownAfter, DownAfter)
-	if err := d.resume(ctx); err != nil {
+	// To resume takes moments, and is done even when it is told to stop meanwhile.
+	if err := d.resume(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
 	ready()

@@ -71,10 +71,10 @@ func (o *outbox) Record(_ context.Context, e event.Event) error {
 	return nil
 }
 
-func (o *outbox) Cursor(_ context.Context, sink string) (int64, error) {
+func (o *outbox) Cursor(ctx context.Context, sink string) (int64, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.cursors[sink], nil
+	return o.cursors[sink], ctx.Err()
 }
 
 func (o *outbox) SetCursor(_ context.Context, sink string, seq int64) error {
@@ -141,6 +141,22 @@ func TestDrainDeliversInOrderAcrossFailures(t *testing.T) {
 			t.Errorf("cursor %d closed %v ready %v", box.cursors["memory"], sink.closed, ready)
 		}
 	})
+}
+
+// TestDrainStoppedBeforeItBegan delivers what is committed all the same.
+func TestDrainStoppedBeforeItBegan(t *testing.T) {
+	box := &outbox{cursors: map[string]int64{}}
+	sink := &memory{accept: -1}
+	d := &Drain{Source: box, Sink: sink, Epoch: testEpoch, Log: slog.New(slog.DiscardHandler), FlushTimeout: time.Minute}
+	box.add(event.SensorStarted, event.SensorStopped)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := d.Run(ctx, func() {}); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(sink.got); got != "[1 2]" || box.cursors["memory"] != 2 || !sink.closed {
+		t.Errorf("delivered %s, cursor %d, closed %t", got, box.cursors["memory"], sink.closed)
+	}
 }
 
 func TestDrainDeliversAgainWhenTheCursorWasNotStored(t *testing.T) {
