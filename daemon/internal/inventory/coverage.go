@@ -15,9 +15,12 @@ import (
 	"sonde/probes/ports"
 )
 
-// udpMethod begins the method of passes over UDP ports; behind it stands the
-// hash of what is sent.
-const udpMethod = "udp:"
+// udpMethod begins the method of passes over UDP ports, behind rawMethod where
+// packets of our own were sent; behind it stands the hash of what is sent.
+const (
+	udpMethod = "udp:"
+	rawMethod = "raw-"
+)
 
 // A scope is what a pass covers.
 type scope struct {
@@ -42,7 +45,7 @@ func scopeOf(p *Pass) (scope, error) {
 }
 
 func (s *scope) transport() probes.Transport {
-	if strings.HasPrefix(s.method, udpMethod) {
+	if strings.HasPrefix(strings.TrimPrefix(s.method, rawMethod), udpMethod) {
 		return probes.UDP
 	}
 	return probes.TCP

@@ -15,7 +15,7 @@ import (
 type Pass struct {
 	Watch   string
 	Zone    string
-	Method  string // as in Visit; "udp:…" covers UDP ports, all others TCP ports
+	Method  string // as in Visit; "udp:…" and "raw-udp:…" cover UDP ports, all others TCP ports
 	Targets []netip.Prefix
 	Exclude []netip.Prefix
 	Partial bool   // Exclude has hosts that were left out this once: no scope of its own

@@ -391,3 +391,28 @@ func TestFailedBatchLeavesNothing(t *testing.T) {
 		t.Errorf("apply after Close: %v", err)
 	}
 }
+
+// TestPassByPacketsCoversUDP: a sweep of UDP by packets of our own proves as much
+// as one by sockets does.
+func TestPassByPacketsCoversUDP(t *testing.T) {
+	for _, method := range []string{"udp:aaaa", "raw-udp:aaaa", "raw-udp:aaaa@eth1"} {
+		c := newClock()
+		s := openStore(t, t.TempDir(), c)
+		pass := lanPass(c.now())
+		pass.Method, pass.Ports = method, "161"
+		if err := s.PassDone(t.Context(), pass); err != nil {
+			t.Fatal(err)
+		}
+		at := c.add(time.Hour)
+		for range 2 {
+			v := visitOf("192.0.2.1", 161, at, "Net-SNMP", "5.9")
+			v.Key.Transport, v.Method = probes.UDP, method
+			mustApply(t, s, v)
+			at = c.add(2 * time.Second)
+		}
+		events := wantActions(t, s.Reader, "watch.baselined", "host.new", "service.new")
+		if !strings.Contains(events[0].Message, "UDP") {
+			t.Errorf("%s: %s", method, events[0].Message)
+		}
+	}
+}
