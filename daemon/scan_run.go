@@ -131,7 +131,7 @@ func (o *scanOptions) discovery(t targets, connects discoverer, net *network, li
 		log.Info("ports are found by connections", "reason", how.reason)
 		return connects, none, nil
 	}
-	p := &packetSweep{routes: net.routes, via: o.how.via, config: sweep.Config{SourcePorts: portsOf(o.sourcePorts, 0, 1),
+	p := &packetSweep{routes: net.routes, config: sweep.Config{Interface: o.how.via, SourcePorts: portsOf(o.sourcePorts, 0, 1),
 		Pace: lim, Hosts: hostPace{lim, sweep.NewHosts(o.limits.hostPackets)}, Tries: o.limits.tries,
 		RetryAfter: o.limits.timeout, Payloads: payloadsOf(db, o.how.allow.Needs()), Log: log}}
 	if _, err := p.Open(); err != nil {

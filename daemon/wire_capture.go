@@ -91,7 +91,6 @@ func (n *network) method(want string) (method, error) {
 type packetSweep struct {
 	config sweep.Config
 	routes *route.Table
-	via    string // interface; "": as the routes say
 	meter  *meter // nil: nobody wants to know
 
 	mu      sync.Mutex // guards what follows
@@ -112,7 +111,7 @@ func (p *packetSweep) Open() (*sweep.Sweeper, error) {
 	}
 	c := p.config
 	finder := onlink.New(onlink.Config{Routes: p.routes, Open: onlink.OpenLink, Log: c.Log})
-	c.Routes, c.Neighbors = carried{p.routes, p.via}, onlink.Resolver{Finder: finder}
+	c.Routes, c.Neighbors = carried{p.routes}, onlink.Resolver{Finder: finder}
 	s, err := sweep.New(c)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%w; set discovery.source_ports to others", err), finder.Close())

@@ -262,15 +262,12 @@ func (d wiredDiscoverer) Look(ctx context.Context, targets iter.Seq[capture.Targ
 }
 
 // carried are routes as a sweep by packets needs them: where there is no carrier
-// there is no way. All leaves by one interface, unless that is empty.
-type carried struct {
-	*route.Table
-	via string
-}
+// there is no way.
+type carried struct{ *route.Table }
 
 // Hop implements sweep.Routes.
 func (c carried) Hop(dst netip.Addr, via string) (route.Hop, error) {
-	h, err := c.Table.Hop(dst, cmp.Or(via, c.via))
+	h, err := c.Table.Hop(dst, via)
 	if err == nil && !h.Local && !h.Link.Up {
 		err = route.ErrDown
 	}

@@ -83,8 +83,8 @@ func newSweeps(cfg *config.Config, how method, net *network, lim *budget.Limiter
 			continue
 		}
 		sources := portsOf(cfg.Discovery.SourcePorts, i, len(all))
-		p := &packetSweep{routes: net.routes, via: by.via, meter: s.meter, config: sweep.Config{
-			SourcePorts: sources, Pace: lim, Hosts: hosts,
+		p := &packetSweep{routes: net.routes, meter: s.meter, config: sweep.Config{
+			Interface: by.via, SourcePorts: sources, Pace: lim, Hosts: hosts,
 			Tries: l.tries, RetryAfter: l.timeout, Payloads: payloadsOf(db, by.allow), Log: log,
 			Notify: func(e sweep.Event) { net.outages.set(e.Interface, reasonOf(e)) }}}
 		s.raw = append(s.raw, p)

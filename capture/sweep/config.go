@@ -58,6 +58,12 @@ type Config struct {
 	// passes. If nil it is opened as package link does.
 	Open func(hop route.Hop, filter link.Filter) (Wire, error)
 
+	// Interface, if not empty, is the one that all packets leave and come by:
+	// Routes are asked with it. The kernel would send RSTs of its own by
+	// whichever interface its routes say, so that its TCP is kept from hearing
+	// of SourcePorts, and only the Sweeper's RSTs leave.
+	Interface string
+
 	// SourcePorts are held for as long as the Sweeper lives; those in use by
 	// others are left out. DefaultPorts if zero.
 	SourcePorts Range

@@ -10,18 +10,19 @@ import (
 // A hold keeps source ports from everybody else on this machine, and the
 // kernel from answering for them by ICMP: a TCP port that is bound and not
 // listened on has SYN-ACKs answered by a RST, as ours will be; a UDP port whose
-// socket takes nothing swallows all.
+// socket takes nothing swallows all. So does a TCP port that is mute: it is
+// listened on, and its filter drops what comes.
 type hold struct {
 	ports []uint16 // in ascending order
 	fds   []int
 }
 
 // holdPorts takes those ports of the range that are free. It fails if none is.
-func holdPorts(r Range) (*hold, error) {
+func holdPorts(r Range, mute bool) (*hold, error) {
 	h := &hold{}
 	var last error
 	for port := int(r.First); port <= int(r.Last); port++ {
-		fds, err := holdPort(uint16(port))
+		fds, err := holdPort(uint16(port), mute)
 		if err != nil {
 			last = err
 			continue
@@ -36,10 +37,10 @@ func holdPorts(r Range) (*hold, error) {
 
 // holdPort binds a port for TCP and UDP, of both versions of IP where this
 // machine has both.
-func holdPort(port uint16) ([]int, error) {
+func holdPort(port uint16, mute bool) ([]int, error) {
 	var fds []int
 	for _, typ := range []int{unix.SOCK_STREAM, unix.SOCK_DGRAM} {
-		fd, err := bindWildcard(typ, port)
+		fd, err := bindWildcard(typ, port, mute)
 		if err != nil {
 			for _, fd := range fds {
 				_ = unix.Close(fd)
@@ -53,7 +54,7 @@ func holdPort(port uint16) ([]int, error) {
 
 // bindWildcard binds one socket for both versions of IP, or for IPv4 alone
 // where IPv6 is switched off.
-func bindWildcard(typ int, port uint16) (int, error) {
+func bindWildcard(typ int, port uint16, mute bool) (int, error) {
 	fd, err := unix.Socket(unix.AF_INET6, typ|unix.SOCK_CLOEXEC, 0)
 	var sa unix.Sockaddr = &unix.SockaddrInet6{Port: int(port)}
 	if err == nil {
@@ -65,7 +66,13 @@ func bindWildcard(typ int, port uint16) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	err = errors.Join(err, deafen(fd, typ), unix.Bind(fd, sa))
+	if typ == unix.SOCK_DGRAM || mute {
+		err = errors.Join(err, deafen(fd))
+	}
+	err = errors.Join(err, unix.Bind(fd, sa))
+	if err == nil && typ == unix.SOCK_STREAM && mute {
+		err = unix.Listen(fd, 1) // one that does not listen is not asked what it takes
+	}
 	if err != nil {
 		_ = unix.Close(fd)
 		return -1, err
@@ -73,11 +80,8 @@ func bindWildcard(typ int, port uint16) (int, error) {
 	return fd, nil
 }
 
-// deafen lets a UDP socket drop all that it gets, before it is bound.
-func deafen(fd, typ int) error {
-	if typ != unix.SOCK_DGRAM {
-		return nil
-	}
+// deafen lets a socket drop all that it gets, before it is bound.
+func deafen(fd int) error {
 	none := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K}}
 	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
 		&unix.SockFprog{Len: 1, Filter: &none[0]})

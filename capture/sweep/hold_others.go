@@ -9,7 +9,7 @@ import (
 
 type hold struct{ ports []uint16 }
 
-func holdPorts(Range) (*hold, error) {
+func holdPorts(Range, bool) (*hold, error) {
 	return nil, fmt.Errorf("hold source ports: %w", errors.ErrUnsupported)
 }
 

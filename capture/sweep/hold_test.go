@@ -16,7 +16,7 @@ import (
 func freeRange(t *testing.T, n uint16) Range {
 	t.Helper()
 	for first := uint16(20_000); first < 30_000; first += n {
-		h, err := holdPorts(Range{first, first + n - 1})
+		h, err := holdPorts(Range{first, first + n - 1}, false)
 		if err != nil {
 			continue
 		}
@@ -34,7 +34,7 @@ func freeRange(t *testing.T, n uint16) Range {
 // without a word. All that is on loopback.
 func TestHold(t *testing.T) {
 	r := freeRange(t, 4)
-	h, err := holdPorts(r)
+	h, err := holdPorts(r, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,14 +73,32 @@ func TestHold(t *testing.T) {
 	}
 
 	// The next one takes what is left, and fails when nothing is.
-	if _, err := holdPorts(r); !errors.Is(err, syscall.EADDRINUSE) {
+	if _, err := holdPorts(r, false); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("holding twice: %v", err)
 	}
 	h.close()
 	h.close()
-	again, err := holdPorts(r)
+	again, err := holdPorts(r, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	again.close()
+}
+
+// TestMute: what is sent to the TCP of a mute port vanishes without a word.
+func TestMute(t *testing.T) {
+	h, err := holdPorts(freeRange(t, 1), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.close()
+	for _, host := range []string{"127.0.0.1", "[::1]"} {
+		c, err := net.DialTimeout("tcp", fmt.Sprintf("%s:%d", host, h.ports[0]), 200*time.Millisecond)
+		if errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.ENETUNREACH) {
+			continue // no IPv6 here
+		}
+		if late, ok := errors.AsType[net.Error](err); !ok || !late.Timeout() {
+			t.Errorf("a connect to %s: %v, %v, want silence", host, c, err)
+		}
+	}
 }

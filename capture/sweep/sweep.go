@@ -84,7 +84,7 @@ func New(cfg Config) (*Sweeper, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	h, err := holdPorts(cfg.SourcePorts)
+	h, err := holdPorts(cfg.SourcePorts, cfg.Interface != "")
 	if err != nil {
 		return nil, err
 	}

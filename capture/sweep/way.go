@@ -87,7 +87,7 @@ func (s *sender) way(ctx context.Context, p *probe) (*way, error) {
 		s.reroute(g)
 	}
 	var err error
-	if s.hop, err = s.cfg().Routes.Hop(p.addr, ""); err != nil {
+	if s.hop, err = s.cfg().Routes.Hop(p.addr, s.cfg().Interface); err != nil {
 		return nil, err
 	}
 	hop := &s.hop // not of this call, as it would be allocated
@@ -111,7 +111,7 @@ func (s *sender) way(ctx context.Context, p *probe) (*way, error) {
 // is under way on one that does not exist any more may have gone astray.
 func (s *sender) reroute(generation uint64) {
 	for key, w := range s.ways.all {
-		hop, err := s.cfg().Routes.Hop(w.to, "")
+		hop, err := s.cfg().Routes.Hop(w.to, s.cfg().Interface)
 		if err != nil || keyOf(&hop) != key || hop.Link.MAC != w.hop.Link.MAC {
 			s.run.s.disturbed.Add(1)
 			delete(s.ways.all, key)
@@ -198,7 +198,7 @@ func (s *sender) neighbors(hop *route.Hop, c *chunk, list []netip.Addr) []netip.
 			continue
 		}
 		seen[a] = true
-		h, err := s.cfg().Routes.Hop(a, "")
+		h, err := s.cfg().Routes.Hop(a, s.cfg().Interface)
 		if err != nil || !h.OnLink || h.Local || h.Link.Index != hop.Link.Index {
 			continue
 		}
