@@ -89,8 +89,9 @@ type Watch struct {
 
 	Hosts Hosts // how hosts are looked for
 
-	StartTLS bool   // read the certificates of services that begin in clear
-	RPC      string // "list", "grind" or "off": what SunRPC servers are asked
+	StartTLS   bool   // read the certificates of services that begin in clear
+	SSHHostKey bool   // read the host keys of SSH servers
+	RPC        string // "list", "grind" or "off": what SunRPC servers are asked
 
 	Credentials   bool // probes that guess a credential
 	Held          bool // speak to print ports

@@ -79,6 +79,7 @@ func newWatch() Watch {
 		Addresses:     Static,
 		Hosts:         defaultHosts(),
 		StartTLS:      true,
+		SSHHostKey:    true,
 		RPC:           "list",
 	}
 }

@@ -78,6 +78,7 @@ var watchTable = table[Watch]{
 	"all_nodes":   text(func(w *Watch) *string { return &w.Hosts.AllNodes }, oneOf(Auto, Always, Never)),
 
 	"starttls":        flag(func(w *Watch) *bool { return &w.StartTLS }),
+	"ssh_host_key":    flag(func(w *Watch) *bool { return &w.SSHHostKey }),
 	"rpc":             text(func(w *Watch) *string { return &w.RPC }, oneOf("list", "grind", "off")),
 	"credentials":     flag(func(w *Watch) *bool { return &w.Credentials }),
 	"held":            flag(func(w *Watch) *bool { return &w.Held }),

@@ -105,6 +105,7 @@ slowly, unless --include-held and --industrial both say that none can be harmed.
 	f.BoolVarP(&o.only4, "ipv4", "4", false, "only IPv4 addresses")
 	f.BoolVarP(&o.only6, "ipv6", "6", false, "only IPv6 addresses")
 	f.BoolVar(&o.how.startTLS, "starttls", true, "also read the certificates of plain services after STARTTLS; --starttls=false does not")
+	f.BoolVar(&o.how.sshKey, "ssh-host-key", true, "also read the host keys of SSH servers, without logging in; --ssh-host-key=false does not")
 	f.StringVar(&o.how.rpc, "rpc", "grind", "SunRPC: list the programs of port mappers; grind to find those of other ports too; or off")
 	f.BoolVar(&o.how.allow.Credentials, "credentials", false, "also probes that guess a credential, such as SNMP community public")
 	f.BoolVar(&o.how.allow.Held, "include-held", false, "also speak to print ports (9100-9116, 9999); printers may print it")

@@ -23,6 +23,7 @@ import (
 type manner struct {
 	allow    session.Allow
 	startTLS bool
+	sshKey   bool
 	rpc      string // "list", "grind" or "off"
 	careful  bool   // the host is fragile
 	via      string // interface of all connections; "": as the routes say
@@ -42,7 +43,7 @@ const (
 // mannerOf gives the manner of a watch.
 func mannerOf(w *config.Watch) manner {
 	allow := session.Allow{Credentials: w.Credentials, Held: w.Held, Industrial: w.Industrial}
-	return manner{allow: allow, startTLS: w.StartTLS, rpc: w.RPC, via: w.Interface}
+	return manner{allow: allow, startTLS: w.StartTLS, sshKey: w.SSHHostKey, rpc: w.RPC, via: w.Interface}
 }
 
 // visitors makes what visits endpoints: one visitor for each manner, all on the
@@ -98,11 +99,12 @@ func (v *visitors) of(how manner) (*visitor.Visitor, error) {
 func (v *visitors) settingsOf(how manner) session.Settings {
 	s := v.settings
 	s.Allow, s.StartTLS, s.Names = how.allow, how.startTLS, true
+	s.SSHKey = how.sshKey
 	s.RPC, s.Grind = how.rpc != "off", how.rpc == "grind"
 	if how.careful {
 		s.Intensity, s.Connections = carefulIntensity, carefulConnections
 		s.MaxProbes, s.UDPRetries = min(s.MaxProbes, carefulProbes), 0
-		s.StartTLS, s.Names, s.RPC, s.Grind = false, false, false, false
+		s.StartTLS, s.SSHKey, s.Names, s.RPC, s.Grind = false, false, false, false, false
 	}
 	return s
 }

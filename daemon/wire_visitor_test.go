@@ -125,7 +125,7 @@ func TestManner(t *testing.T) {
 	defer vs.close()
 	seen := map[any]bool{}
 	for _, w := range []config.Watch{
-		{RPC: "off"}, {RPC: "list"}, {RPC: "grind"}, {RPC: "off", StartTLS: true}, {RPC: "off", Held: true},
+		{RPC: "off"}, {RPC: "list"}, {RPC: "grind"}, {RPC: "off", StartTLS: true}, {RPC: "off", SSHHostKey: true}, {RPC: "off", Held: true},
 	} {
 		v, err := vs.of(mannerOf(&w))
 		if err != nil {
@@ -137,6 +137,7 @@ func TestManner(t *testing.T) {
 		seen[v] = true
 		want := vs.settings
 		want.Allow.Held, want.StartTLS, want.Names = w.Held, w.StartTLS, true
+		want.SSHKey = w.SSHHostKey
 		want.RPC, want.Grind = w.RPC != "off", w.RPC == "grind"
 		if got := vs.settingsOf(mannerOf(&w)); got != want {
 			t.Errorf("%+v: settings %+v", w, got)
@@ -144,7 +145,8 @@ func TestManner(t *testing.T) {
 		careful := mannerOf(&w)
 		careful.careful = true
 		want.Intensity, want.Connections, want.MaxProbes, want.UDPRetries = 0, 1, 3, 0
-		want.StartTLS, want.Names, want.RPC, want.Grind = false, false, false, false
+		want.StartTLS, want.SSHKey, want.Names = false, false, false
+		want.RPC, want.Grind = false, false
 		if got := vs.settingsOf(careful); got != want {
 			t.Errorf("%+v, with care: settings %+v", w, got)
 		}

@@ -95,6 +95,8 @@ type Observation struct {
 	TLS      []TLSFacts `json:"tls,omitempty"`
 	RPC      []RPCFacts `json:"rpc,omitempty"` // SunRPC programs found here, in the order of their numbers; at most MaxRPC
 
+	SSHHostKey *SSHHostKey `json:"ssh_host_key,omitempty"`
+
 	Fingerprint string    `json:"fingerprint,omitempty"`
 	Evidence    *Evidence `json:"evidence,omitempty"`
 	Cost        Cost      `json:"cost,omitzero"`
@@ -165,6 +167,13 @@ type RPCFacts struct {
 	High    uint32 `json:"high"`           // the highest version
 }
 
+// An SSHHostKey is the key by which an SSH server proved who it is (RFC 4253
+// section 8). It is the server's own, and no user's.
+type SSHHostKey struct {
+	Type   string `json:"type"`   // "ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa", "ssh-dss"
+	SHA256 string `json:"sha256"` // of the key, in base64 without padding, as ssh-keygen -l shows it behind "SHA256:"
+}
+
 // Evidence is the answer that decided, for people and for matching again.
 type Evidence struct {
 	Probe     string `json:"probe,omitempty"`
@@ -183,7 +192,7 @@ type Cost struct {
 	Millis      int64 `json:"ms,omitempty"`
 
 	// Extra is what was asked after that took: a certificate behind STARTTLS,
-	// the programs of a SunRPC server. Its Probes are the times we spoke; it
+	// the programs of a SunRPC server, an SSH server's host key. Its Probes are the times we spoke; it
 	// has no Extra. It is nil where nothing was asked.
 	Extra *Cost `json:"extra,omitempty"`
 }

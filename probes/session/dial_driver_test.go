@@ -105,6 +105,7 @@ type news struct {
 	err  error
 	rtt  time.Duration
 	tls  *Handshake
+	key  *KeyExchange
 }
 
 // start runs f in a goroutine and takes its news.
@@ -188,6 +189,8 @@ func (d *driver) do(a Action) {
 		d.send(p, a.Data)
 	case StartTLS:
 		d.shake(p, a)
+	case ReadKey:
+		d.readKey(p, a)
 	case Close:
 		d.close(p)
 	case Wake:
@@ -272,7 +275,7 @@ func (d *driver) hear(n news) {
 		}
 		return
 	}
-	e := Event{Kind: n.kind, Conn: p.number, Err: n.err, RTT: n.rtt, TLS: n.tls}
+	e := Event{Kind: n.kind, Conn: p.number, Err: n.err, RTT: n.rtt, TLS: n.tls, Key: n.key}
 	//exhaustive:enforce
 	switch n.kind {
 	case Opened, Secured:
@@ -282,7 +285,7 @@ func (d *driver) hear(n news) {
 		d.received(n, e)
 		return
 	case Sent: // what the peer thinks of it, the reading tells
-	case Ended, Unsecured:
+	case Ended, Unsecured, Shown:
 		d.close(p)
 	case Rejected, Woken, Cancelled, Stirred: // are not told by goroutines
 	}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"time"
 
+	"sonde/probes/sshkey"
 	"sonde/probes/tlsprobe"
 )
 
@@ -23,6 +24,19 @@ func (d *driver) shake(p *pipe, a Action) {
 			n.kind, n.conn = Unsecured, nil
 		}
 		return n
+	})
+}
+
+// readKey exchanges keys over a pipe.
+func (d *driver) readKey(p *pipe, a Action) {
+	if p == nil || p.conn == nil {
+		return
+	}
+	below := &meter{Conn: p.conn, head: d.stopReading(p), room: a.MaxBytes, counts: true}
+	below.SetDeadline(time.Now().Add(a.Timeout))
+	d.start(func() news {
+		key, err := sshkey.Read(below)
+		return news{pipe: p, kind: Shown, err: err, key: &KeyExchange{key, below.out, below.in}}
 	})
 }
 

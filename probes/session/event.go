@@ -38,6 +38,9 @@ const (
 	Secured
 	// Unsecured: it failed, and the connection is gone.
 	Unsecured
+	// Shown: the key exchange that a ReadKey asked for is over, and so is the
+	// connection. Key says what it showed, or else Err why nothing.
+	Shown
 	// Stirred: a part of what will be Received came, and not all that it takes
 	// to tell what: a TLS record arrives in several segments.
 	Stirred
@@ -53,15 +56,22 @@ type Event struct {
 	Conn int            // of which connection; not for Woken and Cancelled
 	Data []byte         // Received
 	From netip.AddrPort // Received and Rejected over UDP: who answered
-	Err  error          // Rejected, Ended, Unsecured (a *tlsprobe.HandshakeError), Cancelled
+	Err  error          // Rejected, Ended, Unsecured (a *tlsprobe.HandshakeError), Shown, Cancelled
 	RTT  time.Duration  // Opened
 	TLS  *Handshake     // Secured, Unsecured
+	Key  *KeyExchange   // Shown
 }
 
 // A Handshake is what an attempt to open a tunnel showed and took.
 type Handshake struct {
 	Facts             probes.TLSFacts
 	BytesOut, BytesIn int // on the wire
+}
+
+// A KeyExchange is what one with an SSH server showed and took.
+type KeyExchange struct {
+	HostKey           probes.SSHHostKey // the zero value where Event.Err is set
+	BytesOut, BytesIn int
 }
 
 // An ActionKind says what a Machine wants done.
@@ -79,6 +89,9 @@ const (
 	// StartTLS: make Conn a tunnel, as Hello says. Answered by Secured or
 	// Unsecured.
 	StartTLS
+	// ReadKey: exchange keys on Conn, on which nothing was said, with an SSH
+	// server, as far as its host key. Answered by Shown.
+	ReadKey
 	// Close: close Conn; what was sent still goes out. No event of it follows.
 	Close
 	// Wake: send Woken at the time At, or at once when that has passed. It
@@ -110,6 +123,7 @@ const (
 	SaidDTLS    = "dtls-hello"
 	SaidUpgrade = "starttls" // the dialogue that leads to it
 	SaidRPC     = "rpc"
+	SaidSSH     = "ssh" // a key exchange, which ends before it is complete
 	SaidGoodbye = "goodbye"
 	SaidTLS     = "tls"
 )
@@ -119,10 +133,10 @@ type Action struct {
 	Kind       ActionKind
 	Conn       int
 	Data       []byte           // Send
-	What       string           // Send, StartTLS: a probe's name, or one of Said…, for a log
+	What       string           // Send, StartTLS, ReadKey: a probe's name, or one of Said…, for a log
 	Hello      *tlsprobe.Config // StartTLS
-	Timeout    time.Duration    // StartTLS: how long the handshake may take
-	MaxBytes   int              // StartTLS: how much it may read
+	Timeout    time.Duration    // StartTLS, ReadKey: how long the handshake may take
+	MaxBytes   int              // StartTLS, ReadKey: how much it may read
 	Ticket     TicketUse        // StartTLS
 	SourcePort uint16           // Open: to send from; 0: any
 	At         time.Time        // Wake

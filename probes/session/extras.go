@@ -70,6 +70,9 @@ func (m *Machine) dueExtras() (todo []func()) {
 	if due && m.mayStartTLS() {
 		todo = append(todo, m.startTLS)
 	}
+	if due && m.mayReadKey() {
+		todo = append(todo, m.readKey)
+	}
 	return append(todo, m.dueRPC(due)...)
 }
 

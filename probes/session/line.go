@@ -31,6 +31,7 @@ type line struct {
 	rtt    time.Duration    // how long the connect took
 	err    error            // how it ended, io.EOF for a plain close
 	shook  *Handshake       // what the handshake showed
+	key    *KeyExchange     // what an SSH server's key exchange showed
 	reader *tlsprobe.Reader // of the answer to a hello made by hand
 
 	gone    bool   // not there any more, or never was
@@ -79,6 +80,12 @@ func (m *Machine) told(l *line, e Event) {
 		if e.TLS != nil {
 			m.budget.out += e.TLS.BytesOut
 			m.budget.in += e.TLS.BytesIn
+		}
+	case Shown:
+		l.gone, l.err, l.key, l.ready = true, e.Err, e.Key, true
+		if e.Key != nil {
+			m.budget.out += e.Key.BytesOut
+			m.budget.in += e.Key.BytesIn
 		}
 	case Sent:
 		m.handedOver(l)

@@ -241,7 +241,7 @@ match third m|^3|
 			queue = append(queue, m.Handle(now, Event{Kind: Sent, Conn: a.Conn})...)
 		case Wake:
 			wake = a.At
-		case StartTLS, Close, Finish:
+		case StartTLS, ReadKey, Close, Finish:
 		}
 	}
 	if diff := cmp.Diff([]uint16{0, 500}, sources); diff != "" {
@@ -262,17 +262,19 @@ func FuzzMachine(f *testing.F) {
 Probe TCP Hello q|\x16\x03\x01|
 rarity 1
 match ssl m|^\x16|
+match ssh m|^SSH-|
 Probe UDP U1 q|u|
 match u m|^u1|
 softmatch u m|^u|
 Probe UDP U2 q|v| source=9
 match v m|^v|
 `)
-	texts := []string{"HARD0", "SOFT1", "\x16\x03", "", "u", "u1", "v", "220 x\r\n", strings.Repeat("x", 5000)}
+	texts := []string{"HARD0", "SOFT1", "\x16\x03", "", "u", "u1", "v", "220 x\r\n", "SSH-2.0-x\r\n", strings.Repeat("x", 5000)}
 	errs := []error{io.EOF, syscall.ECONNRESET, syscall.ECONNREFUSED, nil, errors.New("odd")}
 	f.Fuzz(func(t *testing.T, script []byte, connections uint8) {
 		settings := DefaultSettings()
 		settings.Connections = 1 + int(connections%8)
+		settings.SSHKey = true
 		p, err := New(Config{Database: db, Settings: settings})
 		if err != nil {
 			t.Fatal(err)
@@ -291,7 +293,7 @@ match v m|^v|
 					open[a.Conn] = true
 				case Close:
 					delete(open, a.Conn)
-				case Finish, Send, StartTLS, Wake:
+				case Finish, Send, StartTLS, ReadKey, Wake:
 				}
 			}
 		}
@@ -303,13 +305,13 @@ match v m|^v|
 			}
 			now = now.Add(time.Duration(b) * 3 * time.Millisecond)
 			e := Event{
-				Kind: Opened + EventKind(b)%8, Conn: 1 + int(b>>3)%8,
+				Kind: Opened + EventKind(b)%9, Conn: 1 + int(b>>3)%8,
 				Data: []byte(texts[int(b>>1)%len(texts)]), Err: errs[int(b>>2)%len(errs)],
 			}
 			if e.Kind == Unsecured {
 				e.Err = &tlsprobe.HandshakeError{Err: io.EOF, SpokeTLS: b&1 == 0}
 			}
-			if e.Kind == Ended || e.Kind == Unsecured {
+			if e.Kind == Ended || e.Kind == Unsecured || e.Kind == Shown {
 				delete(open, e.Conn)
 			}
 			do(m.Handle(now, e))

@@ -17,6 +17,8 @@ import (
 //	tls yes                        or 1.2, no, silent, or the name of an alert
 //	tickets yes                    given back, a ticket is taken; or fail, or
 //	                               mute: then nothing is said in that tunnel
+//	key ssh-ed25519 AAAA           the host key of an SSH server; or silent; else
+//	                               it closes
 //	greet wait 50ms say "220 hi"   when it turns to a client
 //	on "GET" say "HTTP" close      when it hears what begins so
 //	tls on "GET" say "HTTP"        the same inside a tunnel; greet likewise
@@ -31,6 +33,7 @@ type peer struct {
 	refuse    int
 	tls       string
 	tickets   string
+	key       string
 	reactions []reaction
 	answers   func(data []byte) []byte // to what no reaction is for; may be nil
 }
@@ -85,6 +88,8 @@ func (p *peer) add(line string) (err error) {
 		}
 	case "tickets":
 		p.tickets = rest
+	case "key":
+		p.key = rest
 	case "greet", "on":
 		var r reaction
 		if verb == "on" {

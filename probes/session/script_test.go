@@ -165,6 +165,8 @@ func machineFor(t *testing.T, db *probes.Database, visit map[string]string) *Mac
 			settings.Names = true
 		case "starttls":
 			settings.StartTLS = true
+		case "ssh-key":
+			settings.SSHKey = true
 		case "rpc":
 			settings.RPC, settings.Grind = true, value == "grind"
 		case "due":
@@ -235,6 +237,10 @@ func compare(t *testing.T, s *sim, o probes.Observation, want map[string]string)
 	if e := o.Cost.Extra; e != nil {
 		extra = fmt.Sprintf("%d connections, %d said", e.Connections, e.Probes)
 	}
+	key := ""
+	if k := o.SSHHostKey; k != nil {
+		key = k.Type + " " + k.SHA256
+	}
 	programs := ""
 	for _, f := range o.RPC {
 		programs += fmt.Sprintf("%d %s %d-%d, ", f.Program, f.Name, f.Low, f.High)
@@ -246,6 +252,7 @@ func compare(t *testing.T, s *sim, o probes.Observation, want map[string]string)
 	got := map[string]string{
 		"remembered": remembered,
 		"tls-names":  strings.Join(asked, " "),
+		"key":        key,
 		"extra":      extra, "rpc": strings.TrimSuffix(programs, ", "),
 		"outcome": string(o.Outcome), "reason": o.Reason, "state": string(o.State),
 		"strength": string(o.Strength), "service": o.Service, "product": o.Product,

@@ -32,6 +32,7 @@ type Settings struct {
 	// together may move another MaxBytes.
 	Names    bool // the certificates that a TLS server shows for further names
 	StartTLS bool // the certificate that a plain service shows after STARTTLS
+	SSHKey   bool // the host key of an SSH server
 	RPC      bool // the list of a SunRPC port mapper
 	Grind    bool // which program is behind a SunRPC port, by asking for each
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"net/netip"
+	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -113,7 +115,7 @@ func (s *sim) do(a Action) {
 	if c == nil && a.Kind != Open && a.Kind != Wake && a.Kind != Finish {
 		s.t.Fatalf("action %d of connection %d, which is not open", a.Kind, a.Conn)
 	}
-	if says := a.Kind == Send || a.Kind == StartTLS; says != (a.What != "") {
+	if says := a.Kind == Send || a.Kind == StartTLS || a.Kind == ReadKey; says != (a.What != "") {
 		s.t.Errorf("action %d with %q is called %q", a.Kind, a.Data, a.What)
 	}
 	//exhaustive:enforce
@@ -134,6 +136,8 @@ func (s *sim) do(a Action) {
 		s.after(s.peer.rtt/2, c, func() { s.serve(c) })
 	case StartTLS:
 		s.after(s.peer.rtt, c, func() { s.shake(c, a) })
+	case ReadKey:
+		s.after(s.peer.rtt, c, func() { s.showKey(c, a) })
 	case Close:
 		s.leave(c)
 	case Wake:
@@ -261,6 +265,24 @@ func (s *sim) shake(c *simConn, a Action) {
 	default:
 		h.Facts.Alert = s.peer.tls
 		s.unsecured(c, h, &tlsprobe.HandshakeError{SpokeTLS: true})
+	}
+}
+
+// showKey ends a key exchange.
+func (s *sim) showKey(c *simConn, a Action) {
+	tell := func(e Event) {
+		s.leave(c)
+		e.Kind, e.Conn = Shown, c.number
+		s.tell(e)
+	}
+	kind, sum, ok := strings.Cut(s.peer.key, " ")
+	switch {
+	case ok:
+		tell(Event{Key: &KeyExchange{probes.SSHHostKey{Type: kind, SHA256: sum}, 1500, 1800}})
+	case s.peer.key == "silent":
+		s.after(a.Timeout, c, func() { tell(Event{Key: &KeyExchange{}, Err: os.ErrDeadlineExceeded}) })
+	default:
+		tell(Event{Key: &KeyExchange{}, Err: io.EOF})
 	}
 }
 

@@ -85,6 +85,9 @@ func (c *conn) do(a *session.Action) {
 	case session.StartTLS:
 		c.note(a.What)
 		c.startTLS(a)
+	case session.ReadKey:
+		c.note(a.What)
+		c.readKey(a)
 	case session.Close:
 		c.close()
 	case session.Open, session.Wake, session.Finish: // of no connection

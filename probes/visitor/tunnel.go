@@ -31,15 +31,22 @@ func (c *conn) startTLS(a *session.Action) {
 	if c.engine == nil || c.tunnel != nil {
 		return // the machine breaks its word
 	}
-	t := &tunnel{conn: c, hello: *a.Hello, dealt: make(chan struct{}, 1)}
+	t := c.newTunnel(a)
+	t.hello = *a.Hello
+	t.takeTicket(a.Ticket)
+	c.alive.Go(t.run)
+}
+
+// newTunnel puts a bridge over c, for a handshake.
+func (c *conn) newTunnel(a *session.Action) *tunnel {
+	t := &tunnel{conn: c, dealt: make(chan struct{}, 1)}
 	t.bridge = newBridge(a.MaxBytes, func(b []byte) {
 		t.loop.Post(func() { t.put(b, 0) })
 	})
 	t.limit = c.loop.NewTimer(func() { t.afterReads(t.bridge.expire) })
 	t.limit.Reset(c.loop.Now().Add(a.Timeout))
 	c.tunnel = t
-	t.takeTicket(a.Ticket)
-	c.alive.Go(t.run)
+	return t
 }
 
 // takeTicket adds to the hello the ticket that the machine wants in it.

@@ -108,7 +108,8 @@ func (s *visit) handle(c *conn, e session.Event) {
 	}
 	if c != nil {
 		e.Conn = c.id
-		if e.Kind == session.Ended || e.Kind == session.Unsecured {
+		switch e.Kind {
+		case session.Ended, session.Unsecured, session.Shown:
 			s.forget(c)
 		}
 	}

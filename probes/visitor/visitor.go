@@ -15,7 +15,7 @@
 //
 // A visit has no goroutine, and a waiting connection costs what package engine
 // says. A connection inside TLS has one goroutine, as crypto/tls blocks, which
-// ends with it, and holds at most maxUnread bytes that were not decrypted yet.
+// ends with it, one that reads an SSH host key three for that long, and holds at most maxUnread bytes that were not decrypted yet.
 // The memory for matching exists once per loop, and that for TLS tickets, at
 // most maxTickets bytes, once.
 package visitor

@@ -84,7 +84,7 @@ func bare(o *probes.Observation) *probes.Observation {
 		return nil
 	}
 	b := *o
-	b.Evidence, b.TLS, b.RPC, b.Fingerprint = nil, nil, nil, ""
+	b.Evidence, b.TLS, b.RPC, b.SSHHostKey, b.Fingerprint = nil, nil, nil, nil, ""
 	return &b
 }
 

@@ -55,8 +55,9 @@ func attack(s string) Record {
 			Hostname: s, OS: s, Device: s, CPE: []string{s}}, Probe: s, Rule: s, Fingerprint: s,
 		TLS: []probes.TLSFacts{{Name: s, Version: s, Cipher: s, ALPN: s, Alert: s, Offered: s, ClientCert: s,
 			Certificate: &probes.Certificate{Subject: s, Issuer: s, SANs: []string{s}, Key: s, SHA256: s, Error: s}}},
-		RPC:      []probes.RPCFacts{{Program: 1, Name: s}},
-		Evidence: &probes.Evidence{Probe: s, Rule: s, Database: s, Answer: probes.Bytes(s)}}
+		RPC:        []probes.RPCFacts{{Program: 1, Name: s}},
+		SSHHostKey: &probes.SSHHostKey{Type: s, SHA256: s},
+		Evidence:   &probes.Evidence{Probe: s, Rule: s, Database: s, Answer: probes.Bytes(s)}}
 	e.Endpoint, e.Previous, e.Evidence = &o, &o, o.Evidence
 	e.Message, e.Watch, e.Zone, e.Owner, e.MAC, e.Reason = s, s, s, s, s, s
 	e.Changed, e.Hosts, e.Counts = []string{s}, []string{s}, map[string]int{s: 1}

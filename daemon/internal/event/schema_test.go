@@ -49,6 +49,7 @@ func TestSchemaHasEveryField(t *testing.T) {
 	defs := doc["$defs"].(map[string]any)
 	for name, v := range map[string]any{"": Event{}, "endpoint": probes.Observation{},
 		"handshake": probes.TLSFacts{}, "certificate": probes.Certificate{}, "program": probes.RPCFacts{},
+		"host_key": probes.SSHHostKey{},
 		"evidence": probes.Evidence{}, "cost": probes.Cost{}, "service": Service{}} {
 		object := doc
 		if name != "" {
@@ -66,8 +67,8 @@ func TestSchemaHasEveryField(t *testing.T) {
 			}
 		}
 	}
-	if len(defs) != 7 {
-		t.Errorf("%d definitions, of which 7 are compared", len(defs))
+	if len(defs) != 8 {
+		t.Errorf("%d definitions, of which 8 are compared", len(defs))
 	}
 }
 
@@ -114,6 +115,7 @@ func full() Event {
 			Offered: "o", ClientCert: "requested", Remembered: true,
 			Certificate: &probes.Certificate{Subject: "CN=a", Issuer: "CN=b", SANs: []string{"a"}, SANsCount: 1,
 				NotBefore: at, NotAfter: at, Key: "RSA 2048", SHA256: strings.Repeat("ab", 32), Error: "e"}}},
+		SSHHostKey:  &probes.SSHHostKey{Type: "ssh-ed25519", SHA256: "x"},
 		RPC:         []probes.RPCFacts{{Program: 100000, Name: "portmapper", Low: 2, High: 4}},
 		Fingerprint: "f", Evidence: &probes.Evidence{Probe: "p", Rule: "r", Database: "d",
 			Answer: probes.Bytes("\x00\xff\n"), Truncated: true},

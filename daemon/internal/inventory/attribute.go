@@ -12,13 +12,15 @@ const (
 	fieldInfo     = "info"
 	fieldHostname = "hostname"
 	fieldCert     = "tls.cert"
+	fieldHostKey  = "ssh_host_key"
 )
 
 // An attribute is a fact beside the identity: it may change while the service
-// stays what it is. Dates and ciphers are none; a certificate is its hash.
+// stays what it is. Dates and ciphers are none; a certificate is its hash,
+// and so is a key.
 type attribute struct {
 	field string // as told
-	key   string // as remembered: a certificate is known per server name
+	key   string // as remembered: a certificate is known per server name, a host key per kind
 	value string
 }
 
@@ -34,6 +36,9 @@ func attributes(o *probes.Observation) []attribute {
 			all = append(all, attribute{fieldCert, fieldCert + "/" + t.Name, t.Certificate.SHA256})
 		}
 	}
+	if k := o.SSHHostKey; k != nil {
+		all = append(all, attribute{fieldHostKey, fieldHostKey + "/" + k.Type, k.SHA256})
+	}
 	return slices.DeleteFunc(all, func(a attribute) bool { return a.value == "" })
 }
 
@@ -47,8 +52,9 @@ func (e *Endpoint) strange(o *probes.Observation) []attribute {
 }
 
 // maxKnown bounds the number of attributes that are remembered: the two
-// plain ones and the certificates of as many names as an observation keeps.
-const maxKnown = 2 + maxTLS
+// plain ones, the certificates of as many names as an observation keeps, and
+// the six kinds of SSH host keys.
+const maxKnown = 2 + maxTLS + 6
 
 // learn remembers the attributes of o, newest first.
 func (e *Endpoint) learn(o *probes.Observation) {

@@ -53,6 +53,7 @@ func clean(o probes.Observation, k event.Key) probes.Observation {
 	o.Asked = cleanList(o.Asked, maxAsked, maxWord)
 	o.TLS = cleanTLS(o.TLS)
 	o.RPC = o.RPC[:min(len(o.RPC), probes.MaxRPC)]
+	o.SSHHostKey = cleanHostKey(o.SSHHostKey)
 	o.Evidence = cleanEvidence(o.Evidence)
 	return o
 }
@@ -89,6 +90,13 @@ func cleanCertificate(in *probes.Certificate) *probes.Certificate {
 	c.SHA256 = cleanString(c.SHA256, maxWord)
 	c.Error = cleanString(c.Error, maxText)
 	return &c
+}
+
+func cleanHostKey(in *probes.SSHHostKey) *probes.SSHHostKey {
+	if in == nil {
+		return nil
+	}
+	return &probes.SSHHostKey{Type: cleanString(in.Type, maxWord), SHA256: cleanString(in.SHA256, maxWord)}
 }
 
 func cleanEvidence(in *probes.Evidence) *probes.Evidence {

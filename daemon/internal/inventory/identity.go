@@ -161,6 +161,9 @@ func merge(known, seen *probes.Observation) probes.Observation {
 	if len(m.RPC) == 0 { // not asked for at each visit
 		m.RPC = known.RPC
 	}
+	if m.SSHHostKey == nil { // the same
+		m.SSHHostKey = known.SSHHostKey
+	}
 	if m.Evidence == nil || known.Evidence != nil && evidenceServes(known, &m) {
 		m.Evidence = known.Evidence
 	}

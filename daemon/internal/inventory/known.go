@@ -87,6 +87,13 @@ func (d *decision) agrees(base *probes.Observation) {
 		d.confirm(event.ServiceChanged, d.blame(), base)
 		return
 	}
+	if d.mute(base) {
+		p := *d.Pending
+		d.believe(*d.seen)
+		d.Pending = &p
+		d.missed()
+		return
+	}
 	again := compare(&d.Current, d.seen) <= learned
 	swung := d.Pending != nil && d.Pending.Action == event.ServiceChanged
 	if d.Pending != nil {
@@ -98,10 +105,29 @@ func (d *decision) agrees(base *probes.Observation) {
 }
 
 // showsOther tells whether the visit shows an attribute as it never was. What
-// another probe draws may have other words for the same; a certificate has none.
+// another probe draws may have other words for the same; a certificate has none,
+// and a host key neither.
 func (d *decision) showsOther(base *probes.Observation) bool {
 	compared := base.Probe == d.seen.Probe
-	return slices.ContainsFunc(d.strange(d.seen), func(a attribute) bool { return compared || a.field == fieldCert })
+	return slices.ContainsFunc(d.strange(d.seen), func(a attribute) bool {
+		return compared || a.field == fieldCert || a.field == fieldHostKey
+	})
+}
+
+// mute tells whether what is being confirmed is beside the identity, and this
+// visit says nothing of it, neither for nor against: host keys and certificates
+// behind STARTTLS are not asked for each time, and not always shown.
+func (d *decision) mute(base *probes.Observation) bool {
+	p := d.Pending
+	if p == nil || p.Action != event.ServiceChanged || compare(base, &p.Candidate) > learned {
+		return false
+	}
+	shows := attributes(d.seen)
+	pending := d.strange(&p.Candidate)
+	return len(pending) > 0 && !slices.ContainsFunc(pending, func(a attribute) bool {
+		extra := a.field == fieldHostKey || a.field == fieldCert && p.Candidate.Tunnel == probes.NoTunnel
+		return !extra || slices.ContainsFunc(shows, func(b attribute) bool { return a.key == b.key })
+	})
 }
 
 // weakens handles a visit that says less than what is known.

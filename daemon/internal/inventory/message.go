@@ -90,9 +90,12 @@ func describe(o *probes.Observation) string {
 	if o.Tunnel != probes.NoTunnel {
 		s += " over " + string(o.Tunnel)
 	}
+	const enough = 12 // digits; people compare, receivers have the field
+	if k := o.SSHHostKey; k != nil {
+		return s + ", host key " + k.SHA256[:min(len(k.SHA256), enough)]
+	}
 	for _, t := range o.TLS {
 		if t.Certificate != nil && t.Certificate.SHA256 != "" {
-			const enough = 12 // hex digits; people compare, receivers have the field
 			sum := t.Certificate.SHA256
 			return s + ", certificate " + sum[:min(len(sum), enough)]
 		}

@@ -72,7 +72,7 @@ func leaves(ev *event.Event) int {
 }
 
 func observationLeaves(o *probes.Observation) int {
-	const plain, handshake, certificate, program = 19, 7, 8, 4
+	const plain, handshake, certificate, program = 21, 7, 8, 4
 	n := plain + len(o.Names) + len(o.CPE) + program*len(o.RPC)
 	for _, t := range o.TLS {
 		n += handshake

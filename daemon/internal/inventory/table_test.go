@@ -175,6 +175,11 @@ func observationValue(o *probes.Observation, field string) string {
 			return ""
 		}
 		return o.TLS[0].Certificate.SHA256
+	case field == "key":
+		if o.SSHHostKey == nil {
+			return ""
+		}
+		return o.SSHHostKey.SHA256
 	case field == "addr":
 		return o.Addr.String()
 	case field == "outcome":
@@ -325,6 +330,12 @@ func (r *tableReader) set(v *Visit, key, value string) {
 		o.Strength = probes.Strength(value)
 	case "cert":
 		o.TLS = append(o.TLS, probes.TLSFacts{Certificate: &probes.Certificate{SHA256: value}})
+	case "key":
+		kind, sum, ok := strings.Cut(value, ":")
+		if !ok {
+			kind, sum = "ssh-ed25519", value
+		}
+		o.SSHHostKey = &probes.SSHHostKey{Type: kind, SHA256: sum}
 	case "issuer":
 		o.TLS[len(o.TLS)-1].Certificate.Issuer = value
 	case "sans":

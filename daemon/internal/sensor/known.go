@@ -25,8 +25,8 @@ type known struct {
 	refreshed  time.Time      // when more than the identity was asked; zero: not since the start
 }
 
-// refreshEvery is how often certificates behind STARTTLS and the lists of port
-// mappers are asked for again. They outlive the day, and whoever wants them
+// refreshEvery is how often certificates behind STARTTLS, host keys and the lists
+// of port mappers are asked for again, but for a change that is being confirmed. They outlive the day, and whoever wants them
 // sooner starts the sensor anew: it keeps in memory when it last asked.
 const refreshEvery = 24 * time.Hour
 
@@ -115,7 +115,10 @@ func (s *Sensor) learn(v *inventory.Visit, after inventory.Standing) {
 		k.fails = 0
 	}
 	shut := session.Recall(o).Shut
-	if o.Cost.Extra != nil || shut != nil && !shut.Remembered {
+	switch {
+	case o.Cost.Extra != nil && after.Next.Why == inventory.ConfirmChanged:
+		k.refreshed = time.Time{} // it may be of them that more is to be seen
+	case o.Cost.Extra != nil || shut != nil && !shut.Remembered:
 		k.refreshed = k.visited
 	}
 	switch o.Strength {

@@ -13,7 +13,8 @@ import (
 )
 
 // TestExtrasAreDueOnceADay: at the first visit after the start, and a day after
-// a visit that asked for them. One that could not does not count.
+// a visit that asked for them. One that could not does not count, and while a
+// change that they may be part of is confirmed they stay due.
 func TestExtrasAreDueOnceADay(t *testing.T) {
 	w := newWorld(t, 25)
 	cfg := configOf(w, newStore(w))
@@ -25,13 +26,18 @@ func TestExtrasAreDueOnceADay(t *testing.T) {
 		after time.Duration
 		due   bool
 		extra *probes.Cost
+		next  inventory.Why
 	}{
-		{0, true, nil},
-		{time.Hour, true, asked},
-		{time.Hour, false, nil},
-		{refreshEvery - time.Hour - time.Second, false, nil},
-		{time.Second, true, asked},
-		{time.Second, false, nil},
+		{0, true, nil, ""},
+		{time.Hour, true, asked, ""},
+		{time.Hour, false, nil, ""},
+		{refreshEvery - time.Hour - time.Second, false, nil, ""},
+		{time.Second, true, asked, ""},
+		{time.Second, false, nil, inventory.ConfirmChanged},
+		{refreshEvery, true, asked, inventory.ConfirmChanged},
+		{time.Minute, true, asked, inventory.ConfirmChanged},
+		{time.Minute, true, asked, ""},
+		{time.Minute, false, nil, ""},
 	} {
 		now = now.Add(step.after)
 		k, _ := s.known.get(keyOf(25))
@@ -40,7 +46,7 @@ func TestExtrasAreDueOnceADay(t *testing.T) {
 		}
 		s.learn(&inventory.Visit{Key: keyOf(25), Watch: "lan", Observation: probes.Observation{
 			Strength: probes.Hard, Probe: "NULL", Cost: probes.Cost{Connections: 1, Extra: step.extra}}},
-			inventory.Standing{Status: inventory.Present})
+			inventory.Standing{Status: inventory.Present, Next: inventory.Next{Why: step.next}})
 	}
 }
 
