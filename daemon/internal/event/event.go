@@ -44,7 +44,7 @@ type Event struct {
 	Expected      *bool      `json:"expected,omitempty"` // agrees with the accepted state; nil: none is configured for this
 	Owner         string     `json:"owner,omitempty"`    // of the target, from the accepted state
 	Silenced      bool       `json:"silenced,omitempty"` // by an operator or a maintenance window: only in the JSON file
-	Reason        string     `json:"reason,omitempty"`   // service.gone: closed or filtered; service.unverified: the outcome
+	Reason        string     `json:"reason,omitempty"`   // service.gone: closed or filtered; service.unverified: the outcome; host.moved: mac or ssh_host_key
 	ChangeKind    ChangeKind `json:"change_kind,omitempty"`
 	Changed       []string   `json:"changed,omitempty"` // names of the fields that differ
 

@@ -171,6 +171,9 @@ func (tx *transaction) applyTo(known *row, h *Host, verdict HostVerdict, v Visit
 	if err != nil {
 		return now, err
 	}
+	if err := tx.saveKey(id, &v); err != nil {
+		return now, err
+	}
 	if err := tx.saveLikeness(id, &now, concludes(events) != "", nanos(v.At)); err != nil {
 		return now, err
 	}

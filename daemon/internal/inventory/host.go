@@ -108,18 +108,21 @@ func (s Streak) empty() bool { return s.Count == 0 }
 // this one: it has moved, or it has two addresses.
 type Move struct {
 	MAC   string
+	Key   string `json:",omitempty"` // an SSH host key, where there is no MAC address
 	From  netip.Addr
 	Since time.Time
 	Seen  Streak
 }
 
-// DecideMove takes the MAC address that a visit saw. other is the only host of
-// the zone and the IP version that is known by it, if there is one. The machine
-// has moved when other is without it: silent since, or shown to be another
-// machine. Until that is clear h.Move is set. IPv6 hosts have several addresses
-// anyway, and do not move.
-func DecideMove(h Host, other *Host, v Visit, r Rules) (now Host, moved bool) {
+// DecideMove takes the MAC address that a visit saw, or else the SSH host key.
+// other is the only host of the zone and the IP version that is known by it, if
+// there is one. The machine has moved when other is without it: silent since, or
+// shown to be another machine. Until that is clear h.Move is set. IPv6 hosts have
+// several addresses anyway, and do not move.
+func DecideMove(h Host, other *Host, t Trace, v Visit, r Rules) (now Host, moved bool) {
 	switch {
+	case t.Key != "":
+		return decideMoveByKey(h, other, t, v, r)
 	case v.MAC == "":
 		if h.Move != nil && v.At.Sub(h.Move.Since) > r.GoneAfter {
 			h.Move = nil
@@ -135,7 +138,7 @@ func DecideMove(h Host, other *Host, v Visit, r Rules) (now Host, moved bool) {
 	}
 	m.Seen.add(v.At)
 	h.Move = &m
-	replaced := other.Move != nil && other.Move.MAC != m.MAC
+	replaced := other.Move != nil && other.Move.MAC != "" && other.Move.MAC != m.MAC
 	left := replaced || other.Status == Gone || other.Missed.Count >= 2
 	switch {
 	case left && m.Seen.holds(r.NewVisits, r.NewSpacing):

@@ -70,7 +70,7 @@ func (tx *transaction) saveHost(h Host) error {
 	was := tx.hosts[h.ID]
 	tx.hosts[h.ID] = h
 	was.Alive = h.Alive
-	if was == h || h.Status == Unknown && h.MAC == "" && h.Move == nil && h.Everything == was.Everything {
+	if was == h || h.Status == Unknown && h.MAC == "" && h.Move == nil && was.Move == nil && h.Everything == was.Everything {
 		return nil
 	}
 	moving := ""
@@ -100,6 +100,12 @@ func (tx *transaction) byMAC(h event.Host, mac string) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	return tx.onlyHost(h, rows)
+}
+
+// onlyHost reads addresses, and whether each is believed to be of a machine that
+// is known. It gives the host of the only one that is of the IP version of h.
+func (tx *transaction) onlyHost(h event.Host, rows *sql.Rows) (*Host, error) {
 	defer rows.Close()
 	var found, all []netip.Addr
 	for rows.Next() {

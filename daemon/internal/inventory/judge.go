@@ -10,11 +10,16 @@ import (
 // meet takes what the visit says about its host, before its endpoint is
 // judged: is it another machine, was it gone, is it missing.
 func (tx *transaction) meet(h Host, v *Visit, r Rules) (Host, HostVerdict, error) {
-	other, err := tx.byMAC(h.ID, v.MAC)
+	other, trace, err := tx.elsewhere(h, v)
 	if err != nil {
 		return h, HostVerdict{}, err
 	}
-	h, moved := DecideMove(h, other, *v, r)
+	h, moved := DecideMove(h, other, trace, *v, r)
+	if trace.Shares() {
+		if err := tx.shareKey(h.ID.Zone, trace.Key); err != nil {
+			return h, HostVerdict{}, err
+		}
+	}
 	if moved {
 		if h, err = tx.move(h, *other, v); err != nil {
 			return h, HostVerdict{}, err

@@ -50,7 +50,11 @@ func sentence(ev *event.Event) string {
 	case event.HostReturned:
 		return fmt.Sprintf("host returned, %d services are looked for", ev.ServicesCount)
 	case event.HostMoved:
-		return fmt.Sprintf("host moved here from %s with its %d services (%s)", ev.Previous.Addr, ev.ServicesCount, ev.MAC)
+		by := ev.MAC
+		if k := ev.Endpoint.SSHHostKey; k != nil {
+			by = "host key " + k.SHA256
+		}
+		return fmt.Sprintf("host moved here from %s with its %d services (%s)", ev.Previous.Addr, ev.ServicesCount, by)
 	case event.HostAnswersEverything:
 		return fmt.Sprintf("host answers everything: %d ports alike; they are not told one by one", ev.Counts["endpoints"])
 	case event.HostRecovered:

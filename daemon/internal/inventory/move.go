@@ -33,7 +33,7 @@ func (tx *transaction) move(h, old Host, v *Visit) (Host, error) {
 	if err := tx.saveHost(here); err != nil {
 		return h, err
 	}
-	if err := tx.tellMoved(&here, from, v); err != nil {
+	if err := tx.tellMoved(&here, from, h.Move, v); err != nil {
 		return h, err
 	}
 	if there.Status == Unknown {
@@ -45,7 +45,7 @@ func (tx *transaction) move(h, old Host, v *Visit) (Host, error) {
 	if err := tx.saveHost(there); err != nil || !swapped {
 		return here, err
 	}
-	return here, tx.tellMoved(&there, h.address(), v)
+	return here, tx.tellMoved(&there, h.address(), old.Move, v)
 }
 
 // exchange gives the endpoints of each of two hosts to the other. Candidates
@@ -66,8 +66,18 @@ func (tx *transaction) exchange(a, b event.Host) error {
 	return nil
 }
 
-func (tx *transaction) tellMoved(h *Host, from netip.Addr, v *Visit) error {
+// What names a machine, as the reason of a host.moved.
+const (
+	ReasonMAC     = "mac"
+	ReasonHostKey = "ssh_host_key"
+)
+
+func (tx *transaction) tellMoved(h *Host, from netip.Addr, m *Move, v *Visit) error {
 	ev := tx.hostEvent(event.HostMoved, h, v)
+	ev.Reason = ReasonMAC
+	if m.Key != "" {
+		ev.Reason, ev.Endpoint.SSHHostKey = ReasonHostKey, keyOf(m.Key)
+	}
 	ev.Previous = &probes.Observation{Addr: from}
 	ev.Changed = []string{"addr"}
 	return tx.tellWithServices(&ev, h)

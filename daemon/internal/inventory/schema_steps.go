@@ -126,7 +126,8 @@ create index endpoints_old on endpoints (last_seen) where status = 'gone' or ret
 `
 
 	// What is known of hosts beyond their last sign of life, what endpoints
-	// have in common with others, and what of that is told as one.
+	// have in common with others, and what of that is told as one. A host key is
+	// shared once two addresses had it at the same time.
 	schema4 = `
 create table machines (
 	zone       text not null,
@@ -160,6 +161,15 @@ create table masses (
 	since integer not null,
 	primary key (watch, sign)
 ) strict, without rowid;
+
+create table host_keys (
+	endpoint integer not null references endpoints (id) on delete cascade,
+	key      text not null,
+	seen     integer not null,
+	shared   integer not null default 0,
+	primary key (endpoint, key)
+) strict, without rowid;
+create index host_keys_by_key on host_keys (key);
 
 insert into machines (zone, addr, watch, status, first_seen, mac, missed, state)
 	select zone, addr, max(watch), 'present', min(first_seen), '', 0, '{}' from endpoints

@@ -18,6 +18,8 @@ type statements struct {
 	knownHosts, missingHosts    *sql.Stmt
 	alikeHosts, alikeEndpoints  *sql.Stmt
 	mass, byMAC, another        *sql.Stmt
+	hasKey, byKey, traced       *sql.Stmt
+	saveKey, cutKeys            *sql.Stmt
 	saveLikeness, signTold      *sql.Stmt
 	outbox, history, meta       *sql.Stmt
 }
@@ -74,6 +76,23 @@ func (s *statements) prepare(ctx context.Context, c *sql.Conn) error {
 			union all select addr, 0 from machines where zone = ?1 and moving = ?2 and moving <> '' and addr <> ?3
 				and mac is not ?2
 			limit 8`},
+		{&s.hasKey, `select exists (select 1 from host_keys k join endpoints e on e.id = k.endpoint
+			where k.key = ? and e.zone = ? and e.addr = ?)`},
+		{&s.byKey, `select e.addr, max(m.status is not null and m.status <> '' and e.status <> 'candidate')
+				and not max(k.shared)
+			from host_keys k join endpoints e on e.id = k.endpoint
+				left join machines m on m.zone = e.zone and m.addr = e.addr
+			where k.key = ?1 and e.zone = ?2 and e.addr <> ?3 and e.retired = 0 group by e.addr limit 8`},
+		{&s.traced, `select coalesce(max(e.last_seen > ?3), 0), coalesce(max(e.last_seen > ?3 and k.key is not null), 0),
+				coalesce(min(e.last_visited > ?3 and json_type(e.state, '$.closed') is not null), 1)
+			from endpoints e left join host_keys k on k.endpoint = e.id and k.key = ?4
+			where e.zone = ?1 and e.addr = ?2 and e.status in ('present', 'away') and e.retired = 0`},
+		{&s.saveKey, `insert into host_keys (endpoint, key, seen, shared)
+			values (?1, ?2, ?3, coalesce((select max(k.shared) from host_keys k join endpoints e on e.id = k.endpoint
+				where k.key = ?2 and e.zone = ?4), 0))
+			on conflict (endpoint, key) do update set seen = excluded.seen`},
+		{&s.cutKeys, `delete from host_keys where endpoint = ?1 and key not in
+			(select key from host_keys where endpoint = ?1 order by seen desc limit ?2)`},
 		{&s.another, `select id, zone, addr, transport, port from endpoints
 			where zone = ?1 and addr = ?2 and status = 'present' and transport = 'tcp' and retired = 0
 				and not (transport = ?3 and port = ?4) and last_visited < last_seen + 120000000000
@@ -111,6 +130,7 @@ func (s *statements) close() {
 	for _, st := range []*sql.Stmt{s.load, s.save, s.saveTimes, s.drop, s.saveIdentity, s.cutIdentities,
 		s.saveEvidence, s.dropEvidence, s.cutEvidence, s.saveMark, s.dropMark, s.cutMark, s.saveAlive,
 		s.host, s.saveHost, s.knownHosts, s.missingHosts, s.alikeHosts, s.alikeEndpoints, s.mass, s.byMAC, s.another,
+		s.hasKey, s.byKey, s.traced, s.saveKey, s.cutKeys,
 		s.saveLikeness, s.signTold,
 		s.outbox, s.history, s.meta} {
 		if st != nil {
