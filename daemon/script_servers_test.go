@@ -169,7 +169,7 @@ func (s *server) accept() {
 
 // talk greets, and answers each request that it knows. After the answer to a
 // request of HTTP it closes, as such servers do; what it does not know it
-// meets with silence.
+// meets with silence, or as an SSH server that exchanges no keys with its end.
 func (s *server) talk(c net.Conn) {
 	defer func() {
 		c.Close()
@@ -177,8 +177,9 @@ func (s *server) talk(c net.Conn) {
 		delete(s.open, c)
 		s.mu.Unlock()
 	}()
-	if answer := s.find(nil); answer != nil {
-		if _, err := c.Write(answer); err != nil {
+	greeting := s.find(nil)
+	if greeting != nil {
+		if _, err := c.Write(greeting); err != nil {
 			return
 		}
 	}
@@ -189,6 +190,9 @@ func (s *server) talk(c net.Conn) {
 			return
 		}
 		answer := s.find(buf[:n])
+		if answer == nil && bytes.HasPrefix(greeting, []byte("SSH-")) {
+			return
+		}
 		if answer == nil {
 			continue
 		}

@@ -6,10 +6,6 @@ import (
 	"sonde/probes"
 )
 
-// keyLimit is how long a key exchange may take. A slow router of 1999 needs some
-// seconds for its part, and sshd looks up the name of a client first.
-const keyLimit = 15 * time.Second
-
 func (m *Machine) mayReadKey() bool {
 	return m.p.settings.SSHKey && m.ep.Transport == probes.TCP && m.extras.observation.Service == "ssh"
 }
@@ -25,7 +21,8 @@ func (m *Machine) readKey() {
 		}
 		m.budget.probes++
 		l.phase, l.until = shaking, time.Time{} // the outside keeps the time
-		m.act(Action{Kind: ReadKey, Conn: l.number, What: SaidSSH, Timeout: keyLimit, MaxBytes: m.budget.room()})
+		m.act(Action{Kind: ReadKey, Conn: l.number, What: SaidSSH,
+			Timeout: m.p.settings.TLSTimeout, MaxBytes: m.budget.room()})
 		l.then = func() {
 			l.phase = opening
 			if l.key == nil || l.err != nil {

@@ -12,7 +12,7 @@ type Settings struct {
 	Intensity int // probes that do not list the port are sent up to this rarity, 0–9
 
 	ConnectTimeout time.Duration // for one TCP connect
-	TLSTimeout     time.Duration // for one handshake
+	TLSTimeout     time.Duration // for one handshake, and one key exchange of SSH
 	NullGrace      time.Duration // for the peer's first word, beside its way to us
 	Settle         time.Duration // silence that ends an answer
 	WallLimit      time.Duration // a whole visit, load included

@@ -11,10 +11,9 @@
 package sshkey
 
 import (
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -24,8 +23,10 @@ import (
 	"sonde/probes"
 )
 
-// version is how we announce ourselves (RFC 4253 section 4.2).
-const version = "SSH-2.0-Sonde"
+// version is how we announce ourselves (RFC 4253 section 4.2), and goodbye the
+// message that ends a connection, in clear (section 11.1): the two halves of what
+// a server hears of a client that only leaves.
+var version, goodbye, _ = strings.Cut(string(probes.Goodbye("ssh", 0)), "\r\n")
 
 // order is the order in which kinds of keys are asked for. It never changes, so
 // that a server with several shows the same one each time. The last two are of
@@ -65,7 +66,7 @@ func Read(c net.Conn) (probes.SSHHostKey, error) {
 		HostKeyAlgorithms: order,
 		HostKeyCallback: func(_ string, _ net.Addr, k ssh.PublicKey) error {
 			key = Facts(k)
-			if _, err := c.Write(goodbye()); err != nil { // nothing is encrypted yet
+			if _, err := io.WriteString(c, goodbye); err != nil { // nothing is encrypted yet
 				return fmt.Errorf("take leave: %w", err)
 			}
 			return errRead
@@ -85,26 +86,4 @@ func Read(c net.Conn) (probes.SSHHostKey, error) {
 // Facts gives what is kept of a key.
 func Facts(k ssh.PublicKey) probes.SSHHostKey {
 	return probes.SSHHostKey{Type: k.Type(), SHA256: strings.TrimPrefix(ssh.FingerprintSHA256(k), "SHA256:")}
-}
-
-// goodbye is SSH_MSG_DISCONNECT with the reason "by application" (RFC 4253
-// section 11.1) in a packet as before the first keys (section 6).
-func goodbye() []byte {
-	const byApplication, block, least = 11, 8, 4
-	payload := ssh.Marshal(struct {
-		Reason   uint32 `sshtype:"1"`
-		Text     string
-		Language string
-	}{Reason: byApplication})
-	const head = 5 // the length of the packet, and that of the padding
-	padding := block - (head+len(payload))%block
-	if padding < least {
-		padding += block
-	}
-	packet := binary.BigEndian.AppendUint32(nil, uint32(1+len(payload)+padding))
-	packet = append(append(packet, byte(padding)), payload...)
-	at := len(packet)
-	packet = append(packet, make([]byte, padding)...)
-	_, _ = rand.Read(packet[at:]) // it never fails
-	return packet
 }

@@ -15,11 +15,6 @@ func (tx *transaction) meet(h Host, v *Visit, r Rules) (Host, HostVerdict, error
 		return h, HostVerdict{}, err
 	}
 	h, moved := DecideMove(h, other, trace, *v, r)
-	if trace.Shares() {
-		if err := tx.shareKey(h.ID.Zone, trace.Key); err != nil {
-			return h, HostVerdict{}, err
-		}
-	}
 	if moved {
 		if h, err = tx.move(h, *other, v); err != nil {
 			return h, HostVerdict{}, err

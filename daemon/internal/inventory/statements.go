@@ -19,7 +19,7 @@ type statements struct {
 	alikeHosts, alikeEndpoints  *sql.Stmt
 	mass, byMAC, another        *sql.Stmt
 	hasKey, byKey, traced       *sql.Stmt
-	saveKey, cutKeys            *sql.Stmt
+	shareKey, saveKey, cutKeys  *sql.Stmt
 	saveLikeness, signTold      *sql.Stmt
 	outbox, history, meta       *sql.Stmt
 }
@@ -83,10 +83,14 @@ func (s *statements) prepare(ctx context.Context, c *sql.Conn) error {
 			from host_keys k join endpoints e on e.id = k.endpoint
 				left join machines m on m.zone = e.zone and m.addr = e.addr
 			where k.key = ?1 and e.zone = ?2 and e.addr <> ?3 and e.retired = 0 group by e.addr limit 8`},
-		{&s.traced, `select coalesce(max(e.last_seen > ?3), 0), coalesce(max(e.last_seen > ?3 and k.key is not null), 0),
+		{&s.traced, `select coalesce(max(e.last_seen > ?3), 0),
 				coalesce(min(e.last_visited > ?3 and json_type(e.state, '$.closed') is not null), 1)
-			from endpoints e left join host_keys k on k.endpoint = e.id and k.key = ?4
-			where e.zone = ?1 and e.addr = ?2 and e.status in ('present', 'away') and e.retired = 0`},
+			from endpoints e where e.zone = ?1 and e.addr = ?2 and e.status in ('present', 'away') and e.retired = 0`},
+		{&s.shareKey, `update host_keys set shared = 1 where key = ?2 and shared = 0
+			and endpoint in (select id from endpoints where zone = ?3)
+			and exists (select 1 from host_keys k join endpoints e on e.id = k.endpoint
+				where k.key = ?2 and e.zone = ?3 and e.addr <> ?4
+					and k.seen > (select seen from host_keys where endpoint = ?1 and key = ?2))`},
 		{&s.saveKey, `insert into host_keys (endpoint, key, seen, shared)
 			values (?1, ?2, ?3, coalesce((select max(k.shared) from host_keys k join endpoints e on e.id = k.endpoint
 				where k.key = ?2 and e.zone = ?4), 0))
@@ -130,7 +134,7 @@ func (s *statements) close() {
 	for _, st := range []*sql.Stmt{s.load, s.save, s.saveTimes, s.drop, s.saveIdentity, s.cutIdentities,
 		s.saveEvidence, s.dropEvidence, s.cutEvidence, s.saveMark, s.dropMark, s.cutMark, s.saveAlive,
 		s.host, s.saveHost, s.knownHosts, s.missingHosts, s.alikeHosts, s.alikeEndpoints, s.mass, s.byMAC, s.another,
-		s.hasKey, s.byKey, s.traced, s.saveKey, s.cutKeys,
+		s.hasKey, s.byKey, s.traced, s.shareKey, s.saveKey, s.cutKeys,
 		s.saveLikeness, s.signTold,
 		s.outbox, s.history, s.meta} {
 		if st != nil {

@@ -12,15 +12,10 @@ import (
 type Trace struct {
 	Key string // kind and hash
 
-	// Of the other host, since its key was seen here: whether it showed life at
-	// any of its services, and at the one that has the key, and whether each
-	// refused.
-	Answered, Serves, Refused bool
+	// Of the other host, since its key was seen here: whether any of its services
+	// answered, and whether each refused.
+	Answered, Refused bool
 }
-
-// Shares tells that two addresses have the key at the same time: of cloned
-// images, default keys and machines with two addresses. It names no machine.
-func (t Trace) Shares() bool { return t.Serves }
 
 // decideMoveByKey is DecideMove for a machine that is known by its host key
 // alone. A key is one service's: other services may be another machine's, as
@@ -103,25 +98,23 @@ func (tx *transaction) byKey(h event.Host, key string) (*Host, error) {
 
 // traced fills in how the other host stands since the key was seen here.
 func (tx *transaction) traced(other event.Host, m *Move, t *Trace) error {
-	return tx.stmts.traced.QueryRowContext(tx.ctx, other.Zone, other.Addr.String(), nanos(m.Since), m.Key).
-		Scan(&t.Answered, &t.Serves, &t.Refused)
+	return tx.stmts.traced.QueryRowContext(tx.ctx, other.Zone, other.Addr.String(), nanos(m.Since)).
+		Scan(&t.Answered, &t.Refused)
 }
 
-// shareKey notes that a key names no machine, wherever it is seen.
-func (tx *transaction) shareKey(zone, key string) error {
-	_, err := tx.conn.ExecContext(tx.ctx, `update host_keys set shared = 1 where key = ? and shared = 0
-		and endpoint in (select id from endpoints where zone = ?)`, key, zone)
-	return err
-}
-
-// saveKey notes which key an endpoint showed. Of a server that shows ever others
-// the last ones are kept.
+// saveKey notes which key an endpoint showed. One that it shows again, after
+// another address has shown it, is shared: that of cloned images, of devices that
+// leave the factory with it, of machines with two addresses. Of a server that
+// shows ever others the last ones are kept.
 func (tx *transaction) saveKey(id int64, v *Visit) error {
 	k := v.Observation.SSHHostKey
 	if id == 0 || k == nil {
 		return nil
 	}
 	key := keyText(cleanHostKey(k))
+	if _, err := tx.stmts.shareKey.ExecContext(tx.ctx, id, key, v.Key.Zone, v.Key.Addr.String()); err != nil {
+		return err
+	}
 	if _, err := tx.stmts.saveKey.ExecContext(tx.ctx, id, key, nanos(v.At), v.Key.Zone); err != nil {
 		return err
 	}
