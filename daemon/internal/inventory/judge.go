@@ -10,7 +10,7 @@ import (
 // meet takes what the visit says about its host, before its endpoint is
 // judged: is it another machine, was it gone, is it missing.
 func (tx *transaction) meet(h Host, v *Visit, r Rules) (Host, HostVerdict, error) {
-	other, trace, err := tx.elsewhere(h, v)
+	other, trace, err := tx.knownAt(h, v)
 	if err != nil {
 		return h, HostVerdict{}, err
 	}

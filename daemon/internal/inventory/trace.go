@@ -50,9 +50,9 @@ func keyOf(text string) *probes.SSHHostKey {
 	return &probes.SSHHostKey{Type: kind, SHA256: sum}
 }
 
-// elsewhere gives the host that the machine of a visit is known by at another
+// knownAt gives the host that the machine of a visit is known by at another
 // address. Where it has a MAC address, that counts alone.
-func (tx *transaction) elsewhere(h Host, v *Visit) (*Host, Trace, error) {
+func (tx *transaction) knownAt(h Host, v *Visit) (*Host, Trace, error) {
 	if v.MAC != "" || h.MAC != "" {
 		other, err := tx.byMAC(h.ID, v.MAC)
 		return other, Trace{}, err
