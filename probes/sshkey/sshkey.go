@@ -35,7 +35,7 @@ var order = []string{
 	ssh.KeyAlgoED25519,
 	ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521,
 	ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256,
-	ssh.KeyAlgoRSA, ssh.InsecureKeyAlgoDSA,
+	ssh.KeyAlgoRSA, "ssh-dss",
 }
 
 // algorithms are all that the library can do, the good ones first: nothing
