@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -366,4 +367,35 @@ func BenchmarkFlush(b *testing.B) {
 		l.flush(b.Context())
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/1000, "µs/contact")
+}
+
+// TestSchemaBefore: a log of the schema before is gone on with, and what is in it
+// stays.
+func TestSchemaBefore(t *testing.T) {
+	k := open(t, filepath.Join(t.TempDir(), "sent.db"), 16<<20)
+	k.Contact(k.contact(target, 1, nil))
+	k.Begin(Sweep{Method: "syn", Transport: "tcp", Addrs: target.String(), Ports: "22"})
+	if err := k.Close(); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, k.path, "alter table contacts drop column interface", "alter table sweeps drop column interface",
+		"pragma user_version = 1")
+	k.now = k.now.Add(time.Minute)
+	k.reopen(t, 16<<20)
+	bound := k.contact(target, 2, nil)
+	bound.Interface = "eth1"
+	k.Contact(bound)
+	k.Begin(Sweep{Method: "syn", Transport: "tcp", Addrs: target.String(), Ports: "22", Interface: "eth2"})
+	k.flush(t.Context())
+	got := k.find(t, target)
+	var by []string
+	for _, c := range got.Contacts {
+		by = append(by, c.Interface)
+	}
+	for _, s := range got.Sweeps {
+		by = append(by, s.Interface)
+	}
+	if want := []string{"", "eth1", "", "eth2"}; !slices.Equal(by, want) || len(got.Lost) > 0 {
+		t.Errorf("by %q, lost %+v, want %q", by, got.Lost, want)
+	}
 }
