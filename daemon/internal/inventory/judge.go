@@ -20,6 +20,11 @@ func (tx *transaction) meet(h Host, v *Visit, r Rules) (Host, HostVerdict, error
 			return h, HostVerdict{}, err
 		}
 	}
+	if from, arrived := h.arrive(v); arrived {
+		if err := tx.tellMoved(&h, from, &Move{MAC: v.MAC}, v); err != nil {
+			return h, HostVerdict{}, err
+		}
+	}
 	if h.Move != nil && other != nil && h.Move.Seen.Count <= triesEach {
 		err = tx.doubt(other.ID)
 	} else if moved {

@@ -48,6 +48,17 @@ func (tx *transaction) move(h, old Host, v *Visit) (Host, error) {
 	return here, tx.tellMoved(&there, h.address(), old.Move, v)
 }
 
+// arrive notes that the machine whose address another one took is seen where it
+// is kept since, and tells where it had been. That another one took its address
+// was confirmed before.
+func (h *Host) arrive(v *Visit) (from netip.Addr, is bool) {
+	if !h.Origin.IsValid() || h.Status != Present || v.MAC == "" || v.MAC != h.MAC {
+		return from, false
+	}
+	from, h.Origin = h.Origin, netip.Addr{}
+	return from, from != h.ID.Addr
+}
+
 // exchange gives the endpoints of each of two hosts to the other. Candidates
 // are dropped: they are found again.
 func (tx *transaction) exchange(a, b event.Host) error {
