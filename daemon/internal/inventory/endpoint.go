@@ -129,6 +129,7 @@ type Visit struct {
 
 	// The rest is filled in by the store from what it knows.
 
+	Keyed     bool        // the host has an SSH host key that names it
 	HostAlive time.Time   // the host's last sign of life, this visit's included
 	HostOut   time.Time   // when its last outage ended
 	AbsentAt  time.Time   // when a pass that covers this endpoint found nothing; zero: never

@@ -83,7 +83,7 @@ func DecideHost(old Host, v Visit, r Rules) (Host, HostVerdict) {
 		case h.Status != Present:
 		case lasted && v.Held: // to be judged again, from now on
 			h.Missed = Streak{1, v.At, v.At}
-		case lasted && v.Late && h.mayMove() && !h.Missed.holds(r.FilteredVisits, 2*r.GoneAfter):
+		case lasted && v.Late && h.mayMove(&v) && !h.Missed.holds(r.FilteredVisits, 2*r.GoneAfter):
 			verdict.Next = Next{h.Missed.due(r.FilteredVisits, 2*r.GoneAfter, v.At), ConfirmGone}
 		case lasted:
 			h.Status, h.Back, verdict.Gone = Gone, Streak{}, true
@@ -95,7 +95,7 @@ func DecideHost(old Host, v Visit, r Rules) (Host, HostVerdict) {
 }
 
 // mayMove says that the host's machine would be known again at another address.
-func (h *Host) mayMove() bool { return h.MAC != "" && h.ID.Addr.Is4() }
+func (h *Host) mayMove(v *Visit) bool { return (h.MAC != "" || v.Keyed) && h.ID.Addr.Is4() }
 
 // outage is how long a host must be without a sign of life, though asked, for
 // the silence of its services to say nothing about each of them. A host that is

@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -75,7 +76,7 @@ func (tx *transaction) saveHost(h Host) error {
 	}
 	moving := ""
 	if h.Move != nil {
-		moving = h.Move.MAC
+		moving = cmp.Or(h.Move.MAC, h.Move.Key)
 	}
 	text, err := json.Marshal(hostState{Missed: streakOrNil(h.Missed), Out: h.Out, Back: streakOrNil(h.Back),
 		Move: h.Move, Origin: h.Origin, Everything: h.Everything})
@@ -133,7 +134,9 @@ func (tx *transaction) onlyHost(h event.Host, rows *sql.Rows) (*Host, error) {
 // is about to be told as moved there.
 func (tx *transaction) elsewhere(h *Host) (is bool, err error) {
 	err = tx.conn.QueryRowContext(tx.ctx, `select exists (select 1 from machines
-		where zone = ? and moving = ? and addr <> ?)`, h.ID.Zone, h.MAC, h.ID.Addr.String()).Scan(&is)
+		where zone = ?1 and moving <> '' and addr <> ?3 and (moving = ?2 or ?2 = '' and moving in
+			(select k.key from host_keys k join endpoints e on e.id = k.endpoint
+			where e.zone = ?1 and e.addr = ?3 and k.shared = 0)))`, h.ID.Zone, h.MAC, h.ID.Addr.String()).Scan(&is)
 	return is, err
 }
 

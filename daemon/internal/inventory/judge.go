@@ -33,9 +33,14 @@ func (tx *transaction) meet(h Host, v *Visit, r Rules) (Host, HostVerdict, error
 	if err != nil {
 		return h, HostVerdict{}, err
 	}
+	if signOfLife(v) == silent && h.Status == Present && h.MAC == "" {
+		if v.Keyed, err = tx.keyed(h.ID); err != nil {
+			return h, HostVerdict{}, err
+		}
+	}
 	missing := h.Missed.Count > 0
 	now, verdict := DecideHost(h, *v, r)
-	if verdict.Gone && h.mayMove() && !v.Late {
+	if verdict.Gone && h.mayMove(v) && !v.Late {
 		if v.Late, err = tx.elsewhere(&h); err != nil {
 			return h, HostVerdict{}, err
 		}

@@ -80,6 +80,14 @@ func (tx *transaction) knownAt(h Host, v *Visit) (*Host, Trace, error) {
 	return other, t, err
 }
 
+// keyed tells whether a host showed a key by which it may be known elsewhere.
+func (tx *transaction) keyed(h event.Host) (is bool, err error) {
+	err = tx.conn.QueryRowContext(tx.ctx, `select exists (select 1 from endpoints e
+		join host_keys k on k.endpoint = e.id and k.shared = 0
+		where e.zone = ? and e.addr = ? and e.retired = 0)`, h.Zone, h.Addr.String()).Scan(&is)
+	return is, err
+}
+
 // hasKey tells whether an address showed a key before.
 func (tx *transaction) hasKey(k event.Key, key string) (known bool, err error) {
 	err = tx.stmts.hasKey.QueryRowContext(tx.ctx, key, k.Zone, k.Addr.String()).Scan(&known)
