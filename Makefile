@@ -116,9 +116,10 @@ cross: ## compile for every platform that the design names
 man: build ## write the manual pages to bin/man
 	$(BIN) man bin/man
 
-package: ## .deb and .rpm for amd64 and arm64 in bin/package; lintian and rpmlint where they are
+package: ## .deb and .rpm for amd64 and arm64 in bin/package; lintian, rpmlint and qemu-user where they are
 	@rm -rf bin/package
 	systemd/package/package.sh bin/package amd64 arm64
+	systemd/package/foreign.sh bin/package
 	@if command -v lintian >/dev/null && command -v rpmlint >/dev/null; then systemd/package/lint.sh bin/package; \
 	else echo "lint: left out, as lintian or rpmlint is not there"; fi
 

@@ -68,11 +68,13 @@ to a JSON file and to syslog.`,
   sonde run -c /etc/sonde/sonde.toml # the daemon, as configured
   sonde scan 127.0.0.1 -p 1-1024     # one look, now
   sonde events                       # what was told so far`,
+		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          noArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	root.SetVersionTemplate("sonde {{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		newRunCommand(), newScanCommand(), newMatchCommand(), newDatabaseCommand(),

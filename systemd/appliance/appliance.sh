@@ -24,7 +24,7 @@ die() { echo "appliance: $*" >&2; exit 1; }
 # Nothing is known of the package then, neither good nor bad: exit code 77.
 cannot() { echo "appliance: NOT RUN: $*" >&2; exit 77; }
 [ "$(id -u)" = 0 ] || cannot "needs root"
-for c in debootstrap systemd-nspawn ip openssl python3 git; do
+for c in debootstrap systemd-nspawn ip openssl python3 git make script setpriv; do
   command -v "$c" > /dev/null || cannot "needs $c (see .ci/run)"
 done
 git cat-file -e "$old_commit^{commit}" 2> /dev/null || cannot "no commit $old_commit: a shallow clone?"
@@ -118,6 +118,13 @@ cd "$work"
 in_peer() { ip netns exec "$peer" "$@" > /dev/null 2>&1 & started+=($!); }
 in_peer python3 "$here/peer.py" "$work/tls" "$share"
 
+# What a new user builds from the sources, meanwhile.
+: > "$share/readme.done"
+chmod 666 "$share/readme.done"
+"$here/build.sh" "$share/readme.done" > "$work/build.log" 2>&1 &
+building=$!
+started+=("$building")
+
 # In a private name space of mounts /run/systemd is a tmpfs, which nspawn wants
 # and not every machine that has no systemd has.
 cp "$here/inside.sh" "$here/instances.sh" "$here/readme.sh" "$here/readme.py" "$here/rpm.sh" "$here/../../README.md" "$share"
@@ -151,6 +158,13 @@ sleep 0.2 # for tail
 
 grep -q '^ok: the end$' "$share/log" || die "the checks did not come to their end"
 ! grep '^not ok' "$share/log" > /dev/null || die "some checks failed"
+
+built=ok
+wait "$building" || built=no
+cat "$work/build.log"
+[ $built = ok ] || die "a new user cannot build from the sources"
+rest=$(python3 "$here/readme.py" README.md "$share/readme.done" --rest) || die "README: $rest"
+echo "ok: each of the README's $rest was followed, or is a picture"
 
 # The same from outside the sandbox: the same answers?
 ip netns exec "$net" "$work/sonde" scan 198.18.77.2 -p T:22,8080,8443,9090,U:123 -o json > "$work/scan.json"

@@ -107,10 +107,9 @@ END
 install -m 644 ca.crt sensor.crt /etc/sonde
 install -m 600 sensor.key /etc/sonde # of root; the service gets a copy
 mkdir -p /etc/systemd/system/sonde.service.d
-cat > /etc/systemd/system/sonde.service.d/key.conf << 'END'
-[Service]
-LoadCredential=sonde-key:/etc/sonde/sensor.key
-END
+python3 readme.py README.md readme.done --file LoadCredential= > /etc/systemd/system/sonde.service.d/key.conf
+python3 readme.py README.md readme.done --file 'name = "office"' > /tmp/office.toml
+check "README: the watch with more of its keys is understood" sonde check -c /tmp/office.toml
 systemctl daemon-reload
 check "the network's other end is up" await wait_for_peer
 check "restart with TLS keys as credentials" systemctl restart sonde
@@ -216,7 +215,7 @@ mv /etc/sonde/conf.d/newer.toml /tmp # which has keys that the older version doe
 dpkg -i old.deb > /tmp/said 2>&1
 refused() { journalctl -u sonde -n 40 | grep -q 'schema2'; }
 check "the older version refuses the newer store and names the way back" await refused || upgrade=no
-check "the way back, as the README says" eval 'python3 readme.py README.md --with schemaN | sed "s/^sudo //; s/schemaN/schema2/" | bash -ex && await active' || upgrade=no
+check "the way back, as the README says" eval 'python3 readme.py README.md readme.done --with schemaN | sed "s/^sudo //; s/schemaN/schema2/" | bash -ex && await active' || upgrade=no
 check "has what was known then" eval 'endpoints > /tmp/back; comm -23 /tmp/old /tmp/back | grep . && exit 1 || true' || upgrade=no
 systemctl stop sonde
 rm -f /var/lib/sonde/sonde.db /var/lib/sonde/sonde.db-*

@@ -11,7 +11,7 @@ paste() { # WHERE COMMAND: what asks is asked again until the service has starte
 }
 section() { # NAME
   local line
-  while read -r line; do paste "$1" "$line" < /dev/null; done < <(python3 readme.py README.md "$1")
+  while read -r line; do paste "$1" "$line" < /dev/null; done < <(python3 readme.py README.md readme.done "$1")
 }
 
 section "Install on a sensor box"
@@ -24,7 +24,7 @@ while read -r line; do
     check "README: the proposed watch is taken" grep -A1 '^\[\[watch\]\]' /etc/sonde/conf.d/watches.toml
     ;;
   esac
-done < <(python3 readme.py README.md "A first watch")
+done < <(python3 readme.py README.md readme.done "A first watch")
 check "the new watch is looked at" await eval 'sonde events -o json | grep -q "\"watch\":\"sonde0\""'
 printf '[control]\nlisten = "127.0.0.1:9797"\n' > /etc/sonde/conf.d/listen.toml
 systemctl restart sonde
