@@ -31,10 +31,12 @@ git cat-file -e "$old_commit^{commit}" 2> /dev/null || cannot "no commit $old_co
 
 shared=${SONDE_SHARED:-$PWD/../shared}
 net=sonde-app-$$ peer=sonde-peer-$$ lab_end=app$$ lab_started=
+memory=/sys/fs/cgroup/memory/sonde-app-$$
 work=$(mktemp -d -p "${TMPDIR:-/tmp}" sonde-appliance.XXXXXX)
 started=()
 cleanup() {
   for p in "${started[@]}"; do kill "$p" 2> /dev/null || true; done
+  rmdir "$memory" 2> /dev/null || true
   ip netns del "$net" 2> /dev/null || true
   ip netns del "$peer" 2> /dev/null || true
   [ -z "$lab_started" ] || "$shared/lab/down.sh" > /dev/null || true
@@ -118,6 +120,29 @@ cd "$work"
 in_peer() { ip netns exec "$peer" "$@" > /dev/null 2>&1 & started+=($!); }
 in_peer python3 "$here/peer.py" "$work/tls" "$share"
 
+# A bound on memory that is hit. Where the machine's memory is divided by cgroups of
+# the second version it would be the unit's own, but no such machine was there to
+# try it on.
+bound() { # waits for the service's number inside, and binds it to what it has
+  local s pid=
+  until [ -s "$share/memory.pid" ]; do sleep 0.2; done
+  for s in /proc/[0-9]*/status; do
+    grep -q "^NSpid:.*[[:space:]]$(cat "$share/memory.pid")\$" "$s" 2> /dev/null || continue
+    [ "$(stat -Lc %i "${s%status}ns/net")" = "$(stat -Lc %i "/run/netns/$net")" ] && pid=$(basename "${s%/status}")
+  done
+  echo 3 > "$memory/memory.move_charge_at_immigrate"
+  echo "$pid" > "$memory/cgroup.procs"
+  echo $(($(cat "$memory/memory.usage_in_bytes") + (1 << 20))) > "$memory/memory.limit_in_bytes"
+  touch "$share/memory.bound"
+}
+if mkdir "$memory" 2> /dev/null && [ -e "$memory/memory.move_charge_at_immigrate" ]; then
+  touch "$share/memory.able"
+  bound > "$work/bound.log" 2>&1 &
+  started+=($!)
+else
+  echo "appliance: no cgroup of memory can be made here: the service is not run out of it"
+fi
+
 # What a new user builds from the sources, meanwhile.
 : > "$share/readme.done"
 chmod 666 "$share/readme.done"
@@ -165,6 +190,12 @@ cat "$work/build.log"
 [ $built = ok ] || die "a new user cannot build from the sources"
 rest=$(python3 "$here/readme.py" README.md "$share/readme.done" --rest) || die "README: $rest"
 echo "ok: each of the README's $rest was followed, or is a picture"
+
+if [ -e "$share/memory.able" ]; then
+  cat "$work/bound.log"
+  grep -q '^oom_kill [1-9]' "$memory/memory.oom_control" || die "the service was not killed for want of memory"
+  echo "ok: the kernel had killed it for want of memory"
+fi
 
 # The same from outside the sandbox: the same answers?
 ip netns exec "$net" "$work/sonde" scan 198.18.77.2 -p T:22,8080,8443,9090,U:123 -o json > "$work/scan.json"
