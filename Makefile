@@ -13,7 +13,7 @@ FUZZTIME ?= 3s
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := build
-.PHONY: help build run demo lab test race lint fuzz bench bench-match bench-probe bench-sweep bench-store promises simulation campaign integration crash crash-part cross man package reproducible appliance check clean
+.PHONY: help build run demo lab test race lint fuzz bench bench-match bench-probe bench-sweep bench-store promises simulation campaign integration crash crash-part cross man package foreign reproducible appliance check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -116,12 +116,14 @@ cross: ## compile for every platform that the design names
 man: build ## write the manual pages to bin/man
 	$(BIN) man bin/man
 
-package: ## .deb and .rpm for amd64 and arm64 in bin/package; lintian, rpmlint and qemu-user where they are
+package: ## .deb and .rpm for amd64 and arm64 in bin/package; lintian and rpmlint where they are
 	@rm -rf bin/package
 	systemd/package/package.sh bin/package amd64 arm64
-	systemd/package/foreign.sh bin/package
 	@if command -v lintian >/dev/null && command -v rpmlint >/dev/null; then systemd/package/lint.sh bin/package; \
 	else echo "lint: left out, as lintian or rpmlint is not there"; fi
+
+foreign: ## run the program of the arm64 package by qemu, as far as that goes (make package; qemu-user-static)
+	systemd/package/foreign.sh bin/package
 
 reproducible: ## build the packages of what is committed twice, and compare
 	systemd/package/reproduce.sh

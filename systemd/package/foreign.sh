@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # usage: systemd/package/foreign.sh DIR
-# Runs the arm64 program of the package in DIR by qemu, where that is there: it
+# Runs the arm64 program of the package in DIR by qemu: it
 # starts, reads its configuration, matches all of its examples with the engines
-# that its processor has, and scans loopback in a network of its own.
+# that its processor has, and scans loopback.
 set -euo pipefail
-qemu=$(command -v qemu-aarch64-static) || { echo "arm64: left out, as qemu-aarch64-static is not there"; exit 0; }
+qemu=$(command -v qemu-aarch64-static) || { echo "arm64: qemu-aarch64-static is not there (Debian: qemu-user-static)"; exit 1; }
 work=$(mktemp -d)
 listening=
 trap '[ -z "$listening" ] || kill "$listening" 2> /dev/null || true; rm -rf "$work"' EXIT
