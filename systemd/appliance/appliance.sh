@@ -123,19 +123,18 @@ in_peer python3 "$here/peer.py" "$work/tls" "$share"
 # A bound on memory that is hit. Where the machine's memory is divided by cgroups of
 # the second version it would be the unit's own, but no such machine was there to
 # try it on.
-bound() { # waits for the service's number inside, and binds it to what it has
+bound() { # waits for the service's number inside, and binds what it takes from then on
   local s pid=
   until [ -s "$share/memory.pid" ]; do sleep 0.2; done
   for s in /proc/[0-9]*/status; do
     grep -q "^NSpid:.*[[:space:]]$(cat "$share/memory.pid")\$" "$s" 2> /dev/null || continue
     [ "$(stat -Lc %i "${s%status}ns/net")" = "$(stat -Lc %i "/run/netns/$net")" ] && pid=$(basename "${s%/status}")
   done
-  echo 3 > "$memory/memory.move_charge_at_immigrate"
   echo "$pid" > "$memory/cgroup.procs"
-  echo $(($(cat "$memory/memory.usage_in_bytes") + (1 << 20))) > "$memory/memory.limit_in_bytes"
+  echo $((4 << 20)) > "$memory/memory.limit_in_bytes"
   touch "$share/memory.bound"
 }
-if mkdir "$memory" 2> /dev/null && [ -e "$memory/memory.move_charge_at_immigrate" ]; then
+if mkdir "$memory" 2> /dev/null && [ -e "$memory/memory.limit_in_bytes" ]; then
   touch "$share/memory.able"
   bound > "$work/bound.log" 2>&1 &
   started+=($!)
