@@ -187,7 +187,7 @@ built=ok
 wait "$building" || built=no
 cat "$work/build.log"
 [ $built = ok ] || die "a new user cannot build from the sources"
-rest=$(python3 "$here/readme.py" README.md "$share/readme.done" --rest) || die "README: $rest"
+rest=$(python3 "$here/readme.py" "$here/../../README.md" "$share/readme.done" --rest) || die "README: $rest"
 echo "ok: each of the README's $rest was followed, or is a picture"
 
 if [ -e "$share/memory.able" ]; then
